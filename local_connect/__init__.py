@@ -1,0 +1,1 @@
+"""A Posit Connect-compatible server for Python APIs on your own machine."""
