@@ -1,0 +1,30 @@
+"""Connect's API, as far as this server has it: one module for each kind of object."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from local_connect.api import bundles, content, local, server, tasks
+from local_connect.errors import NotFound, NotImplementedHere
+
+#: the prefix of Connect's API
+PREFIX = "/__api__"
+
+
+def add_routes(app: web.Application) -> None:
+    """Add every route of the API, and the answer to those that are not there."""
+    for module in (server, content, bundles, tasks, local):
+        app.add_routes(module.routes)
+    app.router.add_route("*", PREFIX + "/{path:.*}", not_implemented)
+    app.router.add_route("*", "/{path:.*}", not_found)
+
+
+async def not_implemented(request: web.Request) -> web.Response:
+    """Say by name what was asked for, never a plausible answer."""
+    raise NotImplementedHere(
+        f"local-connect does not implement {request.method} {request.path.removeprefix(PREFIX)}."
+    )
+
+
+async def not_found(request: web.Request) -> web.Response:
+    raise NotFound(f"There is nothing at {request.path}.")

@@ -1,0 +1,167 @@
+"""`v1/content/{guid}/bundles` and `…/deploy`: uploads, downloads and deployments."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+from aiohttp import BodyPartReader, MultipartReader, web
+from sqlalchemy import select
+
+from local_connect.api.common import (
+    caller,
+    content_of,
+    content_to_change,
+    json_object,
+    rooms,
+    whole_number,
+)
+from local_connect.bundles import receive
+from local_connect.errors import BadRequest, NotFound
+from local_connect.store import Bundle, Content
+
+routes = web.RouteTableDef()
+
+#: what a client may tell of where a bundle came from (documented)
+_SOURCE_FIELDS = ("source", "source_repo", "source_branch", "source_commit")
+
+
+@routes.post("/__api__/v1/content/{guid}/bundles")
+async def upload_bundle(request: web.Request) -> web.Response:
+    """Take a gzipped tar archive, raw or as the part `archive` of a form."""
+    user = caller(request)
+    content = content_to_change(request, user)
+    source: dict[str, Any] = {}
+    if request.content_type.startswith("multipart/"):
+        chunks = _archive_part(await request.multipart(), source)
+    else:
+        chunks = request.content.iter_any()
+    bundle = await receive(
+        aiter(chunks),
+        store=rooms(request).store,
+        limits=rooms(request).settings.limits,
+        content_guid=content.guid,
+        created_by=user.guid,
+        source=source,
+    )
+    return web.json_response(bundle_answer(bundle, content))
+
+
+@routes.get("/__api__/v1/content/{guid}/bundles")
+async def find_bundles(request: web.Request) -> web.Response:
+    """The content's bundles, newest first."""
+    content = content_to_change(request, caller(request))
+    with rooms(request).store.session() as session:
+        found = session.scalars(
+            select(Bundle).filter_by(content_guid=content.guid).order_by(Bundle.id.desc())
+        ).all()
+    return web.json_response([bundle_answer(bundle, content) for bundle in found])
+
+
+@routes.get("/__api__/v1/content/{guid}/bundles/{id}")
+async def get_bundle(request: web.Request) -> web.Response:
+    content = content_to_change(request, caller(request))
+    return web.json_response(bundle_answer(_bundle_of(request, content), content))
+
+
+@routes.get("/__api__/v1/content/{guid}/bundles/{id}/download")
+async def download_bundle(request: web.Request) -> web.StreamResponse:
+    """The archive, byte for byte as it was sent."""
+    content = content_to_change(request, caller(request))
+    bundle = _bundle_of(request, content)
+    return web.FileResponse(
+        rooms(request).store.archive(bundle.id),
+        headers={
+            "Content-Type": "application/gzip",
+            "Content-Disposition": f'attachment; filename="bundle-{bundle.id}.tar.gz"',
+        },
+    )
+
+
+@routes.post("/__api__/v1/content/{guid}/deploy")
+async def deploy(request: web.Request) -> web.Response:
+    """Start a deployment of `bundle_id`, by default of the active one; its task's id."""
+    user = caller(request)
+    content = content_to_change(request, user)
+    body = await json_object(request)
+    activate = body.get("activate", True)
+    if not isinstance(activate, bool):
+        raise BadRequest("activate is neither true nor false.")
+    wanted = body.get("bundle_id") or content.bundle_id
+    if wanted is None:
+        raise BadRequest("This content has no bundle yet: name one as bundle_id.")
+    bundle_id = whole_number(str(wanted), "bundle_id")
+    deploys = rooms(request).deploys
+    deploys.check(content.guid, bundle_id)
+    task = rooms(request).tasks.start(
+        user.guid,
+        lambda task: deploys.deploy(task, content.guid, bundle_id, activate=activate),
+    )
+    return web.json_response({"task_id": task.id}, status=202)
+
+
+@routes.get("/__api__/v1/content/{guid}/lockfile")
+async def lockfile(request: web.Request) -> web.Response:
+    """The versions in the active bundle's environment, in the form of a requirements file."""
+    content = content_of(request, caller(request))
+    packages = rooms(request).deploys.packages(content)
+    if packages is None:
+        raise NotFound("Nothing has been deployed to this content yet.")
+    return web.Response(text="".join(f"{package}\n" for package in packages))
+
+
+async def _archive_part(form: MultipartReader, source: dict[str, Any]) -> AsyncIterator[bytes]:
+    """The bytes of the part `archive`; what the part `metadata` says goes into `source`."""
+    found = False
+    async for part in form:
+        if not isinstance(part, BodyPartReader):
+            raise BadRequest("The form has a form within it.")
+        if part.name == "archive":
+            found = True
+            while chunk := await part.read_chunk(1 << 16):
+                yield chunk
+        elif part.name == "metadata":
+            source.update(_source(await part.read()))
+    if not found:
+        raise BadRequest("The form has no part named archive.")
+
+
+def _source(text: bytes) -> dict[str, Any]:
+    try:
+        metadata = json.loads(text)
+    except ValueError as error:
+        raise BadRequest(f"The form's metadata is not JSON: {error}.") from error
+    if not isinstance(metadata, dict):
+        raise BadRequest("The form's metadata is not a JSON object.")
+    return {field: str(metadata[field]) for field in _SOURCE_FIELDS if metadata.get(field)}
+
+
+def _bundle_of(request: web.Request, content: Content) -> Bundle:
+    bundle_id = whole_number(request.match_info["id"], "The bundle's id")
+    return rooms(request).deploys.check(content.guid, bundle_id)
+
+
+def bundle_answer(bundle: Bundle, content: Content) -> dict[str, Any]:
+    """A bundle as Connect's API shows one."""
+    return {
+        "id": str(bundle.id),
+        "content_guid": bundle.content_guid,
+        "created_time": bundle.created_time,
+        "created_by": bundle.created_by,
+        "cluster_name": "Local",
+        "image_name": None,
+        "r_version": None,
+        "quarto_version": None,
+        "py_version": bundle.py_version,
+        "r_environment_management": None,
+        "py_environment_management": True,
+        "active": bundle.id == content.bundle_id,
+        "size": bundle.size,
+        "metadata": {
+            **dict.fromkeys(_SOURCE_FIELDS),
+            **bundle.source,
+            "archive_md5": bundle.archive_md5,
+            "archive_sha1": bundle.archive_sha1,
+        },
+    }

@@ -1,0 +1,95 @@
+"""What every part of the API needs: the rooms, the caller, the content, the JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from local_connect import access
+from local_connect.config import Settings
+from local_connect.deploys import Deploys
+from local_connect.environments import Python
+from local_connect.errors import BadRequest, NotFound, Unauthenticated
+from local_connect.identity import Identities
+from local_connect.processes import Processes
+from local_connect.store import Content, Store, User
+from local_connect.tasks import Tasks
+
+#: bytes of a JSON body
+_BODY_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Rooms:
+    """The parts of one server that the API speaks to."""
+
+    settings: Settings
+    store: Store
+    identities: Identities
+    deploys: Deploys
+    processes: Processes
+    tasks: Tasks
+    pythons: tuple[Python, ...]
+
+
+ROOMS: web.AppKey[Rooms] = web.AppKey("rooms", Rooms)
+
+
+def rooms(request: web.Request) -> Rooms:
+    return request.app[ROOMS]
+
+
+def caller(request: web.Request) -> User:
+    """The user whose key the request carries; without one it is refused."""
+    user = rooms(request).identities.from_headers(request.headers)
+    if user is None:
+        raise Unauthenticated("Send an API key: Authorization: Key <key>.")
+    return user
+
+
+def content_of(request: web.Request, user: User) -> Content:
+    """The content that the path names by GUID, if the user may see it."""
+    with rooms(request).store.session() as session:
+        content = session.query(Content).filter_by(guid=request.match_info["guid"]).one_or_none()
+    if content is None:
+        raise NotFound("There is no such content, or you may not see it.")
+    access.check_see(user, content)
+    return content
+
+
+def content_to_change(request: web.Request, user: User) -> Content:
+    """The content that the path names, if the user may change it."""
+    content = content_of(request, user)
+    access.check_publish(user)
+    access.check_change(user, content)
+    return content
+
+
+async def json_body(request: web.Request) -> Any:
+    """The request's JSON, or 400 with the place of the fault."""
+    body = await request.content.read(_BODY_BYTES + 1)
+    if len(body) > _BODY_BYTES:
+        raise BadRequest(f"The request's body is larger than {_BODY_BYTES:,} bytes.")
+    while not request.content.at_eof():
+        body += await request.content.read(_BODY_BYTES)
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(f"The request's body is not JSON: {error}.") from error
+
+
+async def json_object(request: web.Request) -> dict[str, Any]:
+    body = await json_body(request)
+    if not isinstance(body, dict):
+        raise BadRequest("The request's body is not a JSON object.")
+    return body
+
+
+def whole_number(text: str, name: str) -> int:
+    """A number from a path or a query, or 400 that names it."""
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise BadRequest(f"{name} is not a whole number: {text!r}.")
+    return int(text)

@@ -1,0 +1,281 @@
+"""`v1/content`: content items, their settings and their environment variables."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+from typing import Any
+
+from aiohttp import web
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from local_connect import access
+from local_connect.addresses import base_url
+from local_connect.api.common import (
+    caller,
+    content_of,
+    content_to_change,
+    json_body,
+    json_object,
+    rooms,
+    whole_number,
+)
+from local_connect.errors import BadRequest, Conflict, NotFound, NotImplementedHere
+from local_connect.store import Bundle, Content, EnvironmentVariable, User
+
+routes = web.RouteTableDef()
+
+ACCESS_TYPES = ("all", "logged_in", "acl")
+
+#: whole numbers, in seconds where the name says timeout
+_COUNTS = (
+    "min_processes",
+    "max_processes",
+    "max_conns_per_process",
+    "init_timeout",
+    "idle_timeout",
+    "connection_timeout",
+    "read_timeout",
+)
+
+#: fields of Connect's that mean nothing here, shown as null and refused if set
+_NULL_FIELDS = (
+    "memory_request",
+    "memory_limit",
+    "cpu_request",
+    "cpu_limit",
+    "amd_gpu_limit",
+    "nvidia_gpu_limit",
+    "service_account_name",
+    "default_image_name",
+    "r_version",
+    "quarto_version",
+    "r_environment_management",
+    "default_r_environment_management",
+    "py_environment_management",
+    "default_py_environment_management",
+    "run_as",
+)
+
+_NAME = re.compile(r"[-_.A-Za-z0-9]{3,64}")
+_VARIABLE = re.compile(r"[^=\0]+")
+
+
+@routes.get("/__api__/v1/content")
+async def find_content(request: web.Request) -> web.Response:
+    """All content that the caller may see, by `name` and `owner_guid` where they are given."""
+    user = caller(request)
+    query = select(Content).order_by(Content.id)
+    for field in ("name", "owner_guid"):
+        if value := request.query.get(field):
+            query = query.where(getattr(Content, field) == value)
+    with rooms(request).store.session() as session:
+        found = session.scalars(query).all()
+    return web.json_response(
+        [content_answer(request, item, user) for item in found if access.may_open(user, item)]
+    )
+
+
+@routes.post("/__api__/v1/content")
+async def create_content(request: web.Request) -> web.Response:
+    user = caller(request)
+    access.check_publish(user)
+    fields = await json_object(request)
+    if "name" not in fields:
+        raise BadRequest("New content needs a name.")
+    content = Content(name=str(fields["name"]), owner_guid=user.guid)
+    _change(content, fields)
+    return web.json_response(content_answer(request, _save(request, content), user))
+
+
+@routes.get("/__api__/v1/content/{guid}")
+async def get_content(request: web.Request) -> web.Response:
+    user = caller(request)
+    return web.json_response(content_answer(request, content_of(request, user), user))
+
+
+@routes.patch("/__api__/v1/content/{guid}")
+async def update_content(request: web.Request) -> web.Response:
+    user = caller(request)
+    content = content_to_change(request, user)
+    _change(content, await json_object(request))
+    return web.json_response(content_answer(request, _save(request, content), user))
+
+
+@routes.delete("/__api__/v1/content/{guid}")
+async def delete_content(request: web.Request) -> web.Response:
+    user = caller(request)
+    content = content_to_change(request, user)
+    store = rooms(request).store
+    with store.session() as session:
+        bundle_ids = session.scalars(select(Bundle.id).filter_by(content_guid=content.guid)).all()
+        session.delete(session.get_one(Content, content.id))
+    await rooms(request).processes.retire(content.guid)
+    for bundle_id in bundle_ids:
+        await asyncio.to_thread(shutil.rmtree, store.bundle_directory(bundle_id), True)
+    return web.Response(status=204)
+
+
+@routes.get("/__api__/applications/{id}")
+async def get_application(request: web.Request) -> web.Response:
+    """The older address by number, that rsconnect asks for with `--app-id 12`."""
+    user = caller(request)
+    content_id = whole_number(request.match_info["id"], "The id")
+    with rooms(request).store.session() as session:
+        content = session.get(Content, content_id)
+    if content is None or not access.may_open(user, content):
+        raise NotFound("There is no such content, or you may not see it.")
+    return web.json_response(content_answer(request, content, user))
+
+
+@routes.get("/__api__/v1/content/{guid}/environment")
+async def get_variables(request: web.Request) -> web.Response:
+    """The names only, as Connect does (documented)."""
+    content = content_to_change(request, caller(request))
+    return web.json_response(_variable_names(request, content))
+
+
+@routes.patch("/__api__/v1/content/{guid}/environment")
+async def change_variables(request: web.Request) -> web.Response:
+    """Set the named variables; a null value removes one."""
+    return await _set_variables(request, replace=False)
+
+
+@routes.put("/__api__/v1/content/{guid}/environment")
+async def replace_variables(request: web.Request) -> web.Response:
+    """Set the named variables and remove all others."""
+    return await _set_variables(request, replace=True)
+
+
+async def _set_variables(request: web.Request, *, replace: bool) -> web.Response:
+    content = content_to_change(request, caller(request))
+    variables = _variables(await json_body(request))
+    with rooms(request).store.session() as session:
+        known = {
+            variable.name: variable
+            for variable in session.query(EnvironmentVariable).filter_by(content_guid=content.guid)
+        }
+        for name, value in variables.items():
+            if value is None:
+                if name in known:
+                    session.delete(known[name])
+            elif name in known:
+                known[name].value = value
+            else:
+                session.add(EnvironmentVariable(content_guid=content.guid, name=name, value=value))
+        if replace:
+            for name in known.keys() - variables.keys():
+                session.delete(known[name])
+    # a process keeps the environment that it was started with
+    await rooms(request).processes.retire(content.guid)
+    return web.json_response(_variable_names(request, content))
+
+
+def _variables(body: Any) -> dict[str, str | None]:
+    if not isinstance(body, list):
+        raise BadRequest('Environment variables come as [{"name": …, "value": …}].')
+    variables: dict[str, str | None] = {}
+    for entry in body:
+        if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+            raise BadRequest("An environment variable has no name.")
+        name, value = entry["name"], entry.get("value")
+        if not _VARIABLE.fullmatch(name):
+            raise BadRequest(f"An environment variable cannot be called {name!r}.")
+        if not (value is None or (isinstance(value, str) and "\0" not in value)):
+            raise BadRequest(f"The value of {name} is not text.")
+        variables[name] = value
+    return variables
+
+
+def _variable_names(request: web.Request, content: Content) -> list[str]:
+    with rooms(request).store.session() as session:
+        return list(
+            session.scalars(
+                select(EnvironmentVariable.name)
+                .filter_by(content_guid=content.guid)
+                .order_by(EnvironmentVariable.name)
+            )
+        )
+
+
+def _save(request: web.Request, content: Content) -> Content:
+    try:
+        with rooms(request).store.session() as session:
+            saved = session.merge(content)
+            session.flush()
+            return saved
+    except IntegrityError:
+        raise Conflict(f"You have other content that is named {content.name}.") from None
+
+
+def _change(content: Content, fields: dict[str, Any]) -> None:
+    """Set what a client sent; a field that is unknown or out of range is refused by name."""
+    for field, value in fields.items():
+        match field:
+            case "name":
+                if not isinstance(value, str) or not _NAME.fullmatch(value):
+                    raise BadRequest(
+                        f"{value!r} cannot be a name: it takes 3 to 64 letters, digits, "
+                        "hyphens, underscores and dots."
+                    )
+            case "title":
+                if not (value is None or (isinstance(value, str) and len(value) <= 1024)):
+                    raise BadRequest("title is not text of at most 1,024 characters.")
+            case "description":
+                if not isinstance(value, str) or len(value) > 4096:
+                    raise BadRequest("description is not text of at most 4,096 characters.")
+            case "access_type":
+                if value not in ACCESS_TYPES:
+                    raise BadRequest(f"access_type is not one of {', '.join(ACCESS_TYPES)}.")
+            case "load_factor":
+                if not (value is None or (_is_number(value) and 0 <= value <= 1)):
+                    raise BadRequest("load_factor is not a number from 0 to 1.")
+            case _ if field in _COUNTS:
+                if not (value is None or (type(value) is int and 0 <= value <= 1 << 31)):
+                    raise BadRequest(f"{field} is not a whole number.")
+            case _ if field in _NULL_FIELDS or field == "run_as_current_user":
+                if value:
+                    raise NotImplementedHere(f"local-connect does not implement {field}.")
+                continue
+            case _:
+                raise BadRequest(
+                    f"The request has a field that content does not have: {field}.", code=121
+                )
+        setattr(content, field, value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def content_answer(request: web.Request, content: Content, user: User) -> dict[str, Any]:
+    """A content item as Connect's API shows one to `user`."""
+    base = base_url(request)
+    return {
+        "guid": content.guid,
+        "name": content.name,
+        "title": content.title,
+        "description": content.description,
+        "access_type": content.access_type,
+        "locked": False,
+        **{field: getattr(content, field) for field in _COUNTS},
+        "load_factor": content.load_factor,
+        **dict.fromkeys(_NULL_FIELDS),
+        "run_as_current_user": False,
+        "created_time": content.created_time,
+        "last_deployed_time": content.last_deployed_time,
+        "bundle_id": None if content.bundle_id is None else str(content.bundle_id),
+        "app_mode": content.app_mode,
+        "content_category": "",
+        "parameterized": False,
+        "cluster_name": "Local",
+        "image_name": None,
+        "py_version": content.py_version,
+        "owner_guid": content.owner_guid,
+        "content_url": f"{base}/content/{content.guid}/",
+        "dashboard_url": f"{base}/connect/#/apps/{content.guid}",
+        "app_role": access.app_role(user, content),
+        "id": str(content.id),
+    }

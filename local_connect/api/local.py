@@ -1,0 +1,34 @@
+"""`/__local__/`: what only this server has, for tests and scripts."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from local_connect import __version__, access
+from local_connect.api.common import caller, rooms
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/__local__/health")
+async def health(_request: web.Request) -> web.Response:
+    """Answers as soon as the server does; needs no key."""
+    return web.json_response({"status": "ok", "version": __version__})
+
+
+@routes.get("/__local__/users")
+async def users(request: web.Request) -> web.Response:
+    """Every identity with its key, for an administrator."""
+    access.check_administrator(caller(request))
+    return web.json_response(
+        [
+            {
+                "username": user.username,
+                "guid": user.guid,
+                "user_role": user.user_role,
+                "groups": [group.name for group in user.groups],
+                "api_key": user.api_key,
+            }
+            for user in rooms(request).identities.all()
+        ]
+    )

@@ -1,0 +1,116 @@
+"""The command line: `local-connect [OPTIONS] [-- COMMAND …]`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import click
+
+from local_connect import __version__
+from local_connect.config import Settings
+from local_connect.errors import LocalConnectError
+from local_connect.log import log
+from local_connect.server import Server
+from local_connect.store import User
+
+#: what a shell answers for a command that it cannot find
+_NOT_FOUND = 127
+
+
+@click.command(
+    context_settings={
+        "allow_interspersed_args": False,
+        "auto_envvar_prefix": "LOCAL_CONNECT",
+        "max_content_width": 90,
+    },
+    epilog="With COMMAND the server starts, runs it with CONNECT_SERVER and CONNECT_API_KEY "
+    "set to itself and an administrator's key, stops, and exits with the command's status. "
+    "Without, it serves until Ctrl-C.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    default=3939,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Port to listen on; 0 picks a free one.",
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(".local-connect"),
+    show_default=True,
+    help="Directory that holds all state.",
+)
+@click.version_option(__version__, prog_name="local-connect")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def main(host: str, port: int, data: Path, command: tuple[str, ...]) -> None:
+    """A Posit Connect-compatible server for Python APIs on your own machine."""
+    settings = Settings(data=data, host=host, port=port)
+    try:
+        sys.exit(asyncio.run(_serve(settings, command)))
+    except LocalConnectError as error:
+        raise click.ClickException(str(error)) from None
+
+
+async def _serve(settings: Settings, command: tuple[str, ...]) -> int:
+    server = Server(settings)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        await server.start()
+        if command:
+            return await _run(command, server, stop)
+        _announce(server)
+        await stop.wait()
+        log("Stopping.")
+        return 0
+    finally:
+        await server.stop()
+
+
+async def _run(command: tuple[str, ...], server: Server, stop: asyncio.Event) -> int:
+    """Run the command to its end; pass on a request to stop. Its status, as a shell has it."""
+    environment = {
+        **os.environ,
+        "CONNECT_SERVER": server.url,
+        "CONNECT_API_KEY": _administrator(server).api_key,
+    }
+    try:
+        process = await asyncio.create_subprocess_exec(*command, env=environment)
+    except OSError as error:
+        log(f"local-connect: {command[0]}: {error.strerror}")
+        return _NOT_FOUND
+    stopping = asyncio.create_task(stop.wait())
+    ending = asyncio.create_task(process.wait())
+    await asyncio.wait((stopping, ending), return_when=asyncio.FIRST_COMPLETED)
+    if not ending.done():
+        process.send_signal(signal.SIGTERM)
+    status = await ending
+    stopping.cancel()
+    return status if status >= 0 else 128 - status
+
+
+def _administrator(server: Server) -> User:
+    for user in server.users:
+        if user.user_role == "administrator":
+            return user
+    raise LocalConnectError("None of the users is an administrator, so no key can be given.")
+
+
+def _announce(server: Server) -> None:
+    log(f"local-connect {__version__} serves at {server.url} (data in {server.data})")
+    log("")
+    for user in server.users:
+        groups = ", ".join(group.name for group in user.groups) or "no group"
+        log(f"  {user.username:<12} {user.user_role:<14} key {user.api_key}  {groups}")
+    log("")
+    log(f"  rsconnect add --name local --server {server.url} --api-key <key>")
+    log("")
+    log("Ctrl-C stops it.")

@@ -1,0 +1,53 @@
+"""Every setting of a server, in one frozen place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+#: The release of Connect whose API this server follows, as clients see it.
+CONNECT_VERSION = "2026.01.0"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a bundle or a build may cost before it is refused."""
+
+    #: bytes of a compressed bundle
+    bundle_bytes: int = 1 << 30
+    #: bytes of a bundle once unpacked
+    unpacked_bytes: int = 4 << 30
+    #: files and directories in a bundle
+    bundle_members: int = 100_000
+    #: seconds an environment may take to build
+    build_seconds: float = 900.0
+
+
+@dataclass(frozen=True)
+class SchedulingDefaults:
+    """What a null scheduling field of a content item means (seen in one public fixture)."""
+
+    min_processes: int = 0
+    max_processes: int = 3
+    max_conns_per_process: int = 20
+    load_factor: float = 0.5
+    #: seconds a process may take to start
+    init_timeout: int = 60
+    #: seconds without a request after which a process is stopped
+    idle_timeout: int = 120
+    #: seconds to connect to a process
+    connection_timeout: int = 5
+    #: seconds between two reads from a process
+    read_timeout: int = 30
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a server runs; the command line is the only thing that makes one."""
+
+    data: Path
+    host: str = "127.0.0.1"
+    port: int = 3939
+    users: Path | None = None
+    limits: Limits = field(default_factory=Limits)
+    scheduling: SchedulingDefaults = field(default_factory=SchedulingDefaults)

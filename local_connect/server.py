@@ -1,0 +1,169 @@
+"""One running server: its rooms put together, started in order and stopped in order."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import traceback
+from contextlib import suppress
+from typing import IO
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from local_connect import api
+from local_connect.api.common import ROOMS, Rooms
+from local_connect.bundles import discard_unrecorded
+from local_connect.config import Settings
+from local_connect.deploys import Deploys
+from local_connect.environments import Environments, find_pythons
+from local_connect.errors import ApiError, BadRequest, LocalConnectError
+from local_connect.gateway import Gateway
+from local_connect.identity import DEFAULT_IDENTITIES, Identities
+from local_connect.log import log
+from local_connect.processes import Processes
+from local_connect.store import Store, User
+from local_connect.tasks import Tasks
+
+#: bytes of a request line and of one header; the groups of a user can be many
+_LINE_BYTES = 1 << 16
+
+
+class Server:
+    """A Connect-compatible server on one address and one data directory."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._store = Store(settings.data)
+        self._lock = _lock(self._store)
+        self._processes = Processes()
+        self._tasks = Tasks()
+        self._identities = Identities(self._store, owner_of_job_key=self._processes.owner_of_key)
+        self._identities.seed(DEFAULT_IDENTITIES)
+        self._runner: web.AppRunner | None = None
+        #: the address without a slash at the end, once the server listens
+        self.url = ""
+
+    @property
+    def data(self) -> str:
+        return str(self._store.data)
+
+    @property
+    def users(self) -> list[User]:
+        return self._identities.all()
+
+    async def start(self) -> None:
+        """Listen; raise `LocalConnectError` where the address cannot be had."""
+        listener = _listen(self._settings.host, self._settings.port)
+        discard_unrecorded(self._store)
+        pythons = find_pythons()
+        deploys = Deploys(
+            store=self._store,
+            environments=Environments(
+                self._store.environments, build_seconds=self._settings.limits.build_seconds
+            ),
+            processes=self._processes,
+            pythons=pythons,
+            scheduling=self._settings.scheduling,
+        )
+        gateway = Gateway(store=self._store, identities=self._identities, deploys=deploys)
+        app = web.Application(middlewares=[_errors(gateway)])
+        app[ROOMS] = Rooms(
+            settings=self._settings,
+            store=self._store,
+            identities=self._identities,
+            deploys=deploys,
+            processes=self._processes,
+            tasks=self._tasks,
+            pythons=pythons,
+        )
+        api.add_routes(app)
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            handler_cancellation=True,
+            max_line_size=_LINE_BYTES,
+            max_field_size=_LINE_BYTES,
+            shutdown_timeout=2,
+        )
+        await self._runner.setup()
+        await web.SockSite(self._runner, listener).start()
+        self._processes.run()
+        host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
+        self.url = f"http://{host}:{listener.getsockname()[1]}"
+        deploys.server_url = f"{self.url}/"
+
+    async def stop(self) -> None:
+        """Refuse new requests, then end tasks and processes; nothing is left running."""
+        if self._runner:
+            await self._runner.cleanup()
+        await self._tasks.stop()
+        await self._processes.stop()
+        self._store.close()
+        self._lock.close()
+
+
+def _errors(gateway: Gateway) -> Middleware:
+    """The outermost handler: content to the gateway, every refusal into one shape."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            if not request.raw_path.startswith("/"):
+                raise BadRequest("The request's target is not a path.")
+            if gateway.serves(request.raw_path):
+                return await gateway.handle(request)
+            return await handler(request)
+        except ApiError as refusal:
+            return _refuse(refusal)
+        except (web.HTTPException, ConnectionError):
+            raise
+        except Exception:
+            log(traceback.format_exc())
+            return _refuse(
+                ApiError("local-connect failed; its terminal shows the details.", status=500)
+            )
+
+    return middleware
+
+
+def _refuse(refusal: ApiError) -> web.Response:
+    return web.json_response({"code": refusal.code, "error": refusal.error}, status=refusal.status)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(1024)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        reason = error.strerror if isinstance(error, OSError) else "there is no such port"
+        raise LocalConnectError(
+            f"Cannot listen on {host} port {port}: {reason}. "
+            "Choose another with --port, or a free one with --port 0."
+        ) from error
+    return listener
+
+
+def _lock(store: Store) -> IO[str]:
+    """Hold the data directory for this process alone."""
+    lock = (store.data / "lock").open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.seek(0)
+        holder = lock.read().strip() or "unknown"
+        lock.close()
+        raise LocalConnectError(
+            f"The data directory {store.data} is in use by another local-connect "
+            f"(process {holder}). Stop that one, or name another directory with --data."
+        ) from None
+    with suppress(OSError):
+        lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return lock

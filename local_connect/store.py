@@ -1,0 +1,208 @@
+"""What the server remembers: one SQLite database for records, one directory for files.
+
+Everything lies below the data directory, which is private to the user who runs
+the server::
+
+    local-connect.db     users, keys, content, bundles, settings
+    bundles/<id>/        bundle.tar.gz as it was sent, app/ as it was unpacked
+    environments/<hash>/ one virtual environment for each set of requirements
+"""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import JSON, Engine, ForeignKey, UniqueConstraint, create_engine, event
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    MappedAsDataclass,
+    Session,
+    mapped_column,
+    relationship,
+)
+
+from local_connect.errors import LocalConnectError
+
+SCHEMA_VERSION = 1
+
+
+def new_guid() -> str:
+    """A fresh GUID, as Connect writes them: lower case, with hyphens."""
+    return str(uuid.uuid4())
+
+
+def new_key() -> str:
+    """A fresh API key: 32 letters and digits, as Connect's are."""
+    return secrets.token_hex(16)
+
+
+def now() -> str:
+    """The time in the form that Connect's API uses, in UTC: `2026-01-02T03:04:05Z`."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Base(MappedAsDataclass, DeclarativeBase, kw_only=True):
+    type_annotation_map = {dict[str, Any]: JSON}  # noqa: RUF012 (SQLAlchemy reads it so)
+
+
+class Group(Base):
+    __tablename__ = "groups"
+
+    name: Mapped[str] = mapped_column(unique=True)
+    guid: Mapped[str] = mapped_column(primary_key=True, default_factory=new_guid)
+
+
+class User(Base):
+    __tablename__ = "users"
+
+    username: Mapped[str] = mapped_column(unique=True)
+    #: `viewer`, `publisher` or `administrator`
+    user_role: Mapped[str]
+    api_key: Mapped[str] = mapped_column(unique=True, default_factory=new_key)
+    email: Mapped[str] = mapped_column(default="")
+    first_name: Mapped[str] = mapped_column(default="")
+    last_name: Mapped[str] = mapped_column(default="")
+    guid: Mapped[str] = mapped_column(primary_key=True, default_factory=new_guid)
+    created_time: Mapped[str] = mapped_column(default_factory=now)
+    groups: Mapped[list[Group]] = relationship(
+        secondary="memberships", default_factory=list, lazy="selectin", order_by=Group.name
+    )
+
+
+class Membership(Base):
+    __tablename__ = "memberships"
+
+    user_guid: Mapped[str] = mapped_column(
+        ForeignKey("users.guid", ondelete="CASCADE"), primary_key=True
+    )
+    group_guid: Mapped[str] = mapped_column(
+        ForeignKey("groups.guid", ondelete="CASCADE"), primary_key=True
+    )
+
+
+class Content(Base):
+    """A content item; scheduling fields are null where the server's default holds."""
+
+    __tablename__ = "content"
+    __table_args__ = (UniqueConstraint("owner_guid", "name"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(primary_key=True, init=False)
+    name: Mapped[str]
+    owner_guid: Mapped[str] = mapped_column(ForeignKey("users.guid"))
+    guid: Mapped[str] = mapped_column(unique=True, default_factory=new_guid)
+    title: Mapped[str | None] = mapped_column(default=None)
+    description: Mapped[str] = mapped_column(default="")
+    #: `all`, `logged_in` or `acl`
+    access_type: Mapped[str] = mapped_column(default="acl")
+    bundle_id: Mapped[int | None] = mapped_column(default=None)
+    app_mode: Mapped[str] = mapped_column(default="unknown")
+    py_version: Mapped[str | None] = mapped_column(default=None)
+    created_time: Mapped[str] = mapped_column(default_factory=now)
+    last_deployed_time: Mapped[str] = mapped_column(default_factory=now)
+    min_processes: Mapped[int | None] = mapped_column(default=None)
+    max_processes: Mapped[int | None] = mapped_column(default=None)
+    max_conns_per_process: Mapped[int | None] = mapped_column(default=None)
+    load_factor: Mapped[float | None] = mapped_column(default=None)
+    init_timeout: Mapped[int | None] = mapped_column(default=None)
+    idle_timeout: Mapped[int | None] = mapped_column(default=None)
+    connection_timeout: Mapped[int | None] = mapped_column(default=None)
+    read_timeout: Mapped[int | None] = mapped_column(default=None)
+
+
+class Bundle(Base):
+    """One upload; `environment` and `py_version` are set once it has been built."""
+
+    __tablename__ = "bundles"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 (SQLAlchemy reads it so)
+
+    content_guid: Mapped[str] = mapped_column(ForeignKey("content.guid", ondelete="CASCADE"))
+    created_by: Mapped[str]
+    #: bytes of the archive
+    size: Mapped[int]
+    archive_md5: Mapped[str]
+    archive_sha1: Mapped[str]
+    manifest: Mapped[dict[str, Any]]
+    #: `source`, `source_repo`, `source_branch`, `source_commit`, where the client knew them
+    source: Mapped[dict[str, Any]] = mapped_column(default_factory=dict)
+    id: Mapped[int] = mapped_column(primary_key=True, default=None)
+    created_time: Mapped[str] = mapped_column(default_factory=now)
+    py_version: Mapped[str | None] = mapped_column(default=None)
+    environment: Mapped[str | None] = mapped_column(default=None)
+
+
+class EnvironmentVariable(Base):
+    __tablename__ = "environment_variables"
+
+    content_guid: Mapped[str] = mapped_column(
+        ForeignKey("content.guid", ondelete="CASCADE"), primary_key=True
+    )
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[str]
+
+
+class Store:
+    """The records and the places of the files; made once, by the server."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data.resolve()
+        self.bundles = self.data / "bundles"
+        self.environments = self.data / "environments"
+        try:
+            for directory in (self.data, self.bundles, self.environments):
+                directory.mkdir(parents=True, exist_ok=True)
+                directory.chmod(0o700)
+        except OSError as error:
+            raise LocalConnectError(
+                f"The data directory {self.data} cannot be used: {error.strerror}. "
+                "Name another with --data."
+            ) from error
+        self.engine = _open(self.data / "local-connect.db")
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """One transaction: committed at the end, rolled back on an exception.
+
+        Records stay readable after it, detached from the database.
+        """
+        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def bundle_directory(self, bundle_id: int) -> Path:
+        return self.bundles / str(bundle_id)
+
+    def archive(self, bundle_id: int) -> Path:
+        return self.bundle_directory(bundle_id) / "bundle.tar.gz"
+
+    def app_directory(self, bundle_id: int) -> Path:
+        return self.bundle_directory(bundle_id) / "app"
+
+
+def _open(path: Path) -> Engine:
+    engine = create_engine(f"sqlite:///{path}")
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    with engine.begin() as connection:
+        version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+        if version > SCHEMA_VERSION:
+            raise LocalConnectError(
+                f"{path} was written by a newer local-connect (schema {version}, this one "
+                f"knows {SCHEMA_VERSION}). Upgrade, or name another directory with --data."
+            )
+        if version == 0:
+            Base.metadata.create_all(connection)
+            connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    return engine
