@@ -1,0 +1,45 @@
+"""The examples, as gallery.toml lists them."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    directory: str
+    title: str
+    framework: str
+    entrypoint: str
+    list: str | None = None
+    item: str | None = None
+    console: str | None = None
+    spec: str | None = None
+    hello: str | None = None
+    groups: str | None = None
+    browsable: bool = False
+
+    @property
+    def path(self) -> Path:
+        return ROOT / self.directory
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every path that it serves, with a language where one is needed."""
+        paths = (self.list, self.item, self.console, self.spec, self.hello, self.groups)
+        return tuple(dict.fromkeys(path.format(lang="en") for path in paths if path is not None))
+
+    def has(self, *names: str) -> bool:
+        """Whether the catalogue gives it all these paths or properties."""
+        return all(getattr(self, name) not in (None, False) for name in names)
+
+
+def load(file: Path = ROOT / "gallery.toml") -> tuple[Example, ...]:
+    """Every example of the file; a key that is unknown or missing is an error."""
+    tables = tomllib.loads(file.read_text(encoding="utf-8"))
+    return tuple(Example(directory=directory, **table) for directory, table in tables.items())
+
+
+EXAMPLES = load()

@@ -1,0 +1,85 @@
+"""One contract, every example, every target.
+
+A test that asks for `content` runs once for each pair of target and example; one that asks for
+`example`, once for each example; one that asks for `process`, wherever a test can start a process
+of its own making. The marks narrow it:
+
+`needs("list", "item")`: only examples that have these in gallery.toml;
+`plays_connect(True)`: only targets where the test itself plays Connect, or only the others.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.catalogue import EXAMPLES
+from tests.targets import TARGETS, Content, Target
+from tests.targets.process import Process
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--target",
+        action="append",
+        choices=sorted(TARGETS),
+        help="where to test the examples; may be repeated; every target by default",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for mark in (
+        "needs(*names): only examples that have all these in gallery.toml",
+        "plays_connect(bool): only targets where the test sets Connect's headers, or only the rest",
+    ):
+        config.addinivalue_line("markers", mark)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    needs = [name for mark in metafunc.definition.iter_markers("needs") for name in mark.args]
+    examples = [example for example in EXAMPLES if example.has(*needs)]
+    targets = metafunc.config.getoption("target") or list(TARGETS)
+
+    if "content" in metafunc.fixturenames:
+        mark = metafunc.definition.get_closest_marker("plays_connect")
+        pairs = {
+            f"{target}-{example.directory}": (target, example)
+            for target in targets
+            for example in examples
+            if mark is None or TARGETS[target].plays_connect == mark.args[0]
+        }
+        metafunc.parametrize("content", pairs.values(), ids=pairs, indirect=True)
+    if "process" in metafunc.fixturenames:
+        names = [target for target in targets if issubclass(TARGETS[target], Process)]
+        metafunc.parametrize("process", names, indirect=True)
+    if "example" in metafunc.fixturenames:
+        metafunc.parametrize("example", examples, ids=[example.directory for example in examples])
+
+
+@pytest.fixture(scope="session")
+def targets(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Target]]:
+    cache = Path(request.config.cache.mkdir("environments"))
+    targets = {
+        name: target(cache=cache, scratch=tmp_path_factory.mktemp(name))
+        for name, target in TARGETS.items()
+    }
+    yield targets
+    for target in targets.values():
+        target.close()
+
+
+@pytest.fixture
+def content(request: pytest.FixtureRequest, targets: dict[str, Target]) -> Content:
+    """One example, live on one target."""
+    name, example = request.param
+    return targets[name].deploy(example)
+
+
+@pytest.fixture
+def process(request: pytest.FixtureRequest, targets: dict[str, Target]) -> Process:
+    """A target that starts a process of the test's own making."""
+    target = targets[request.param]
+    assert isinstance(target, Process)
+    return target

@@ -1,0 +1,11 @@
+"""The places that an example can be deployed to.
+
+Add one to TARGETS and every contract test runs there too.
+"""
+
+from tests.targets.base import ALICE, BOB, CREDENTIALS, Content, Headers, Target, User
+from tests.targets.process import OldestProcess, Process
+
+TARGETS: dict[str, type[Target]] = {target.name: target for target in (Process, OldestProcess)}
+
+__all__ = ["ALICE", "BOB", "CREDENTIALS", "TARGETS", "Content", "Headers", "Target", "User"]

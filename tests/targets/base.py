@@ -1,0 +1,99 @@
+"""What a test may know of the place where an example runs."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import httpx
+
+from tests.catalogue import Example
+
+CREDENTIALS = b"RStudio-Connect-Credentials"
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+
+@dataclass(frozen=True)
+class User:
+    name: str
+    groups: tuple[str, ...] = ()
+
+
+# these two exist on every target
+ALICE = User("alice", groups=("data-science", "staff"))
+BOB = User("bob")
+
+
+class Content(ABC):
+    """An example that is deployed and answers.
+
+    `url` is where it is mounted and ends with a slash; paths are relative to it.
+    """
+
+    def __init__(self, example: Example, url: str) -> None:
+        self.example = example
+        self.url = url
+        self.client = httpx.Client(timeout=30, trust_env=False)
+
+    def request(
+        self, method: str, path: str, *, user: User | None = ALICE, headers: Headers = ()
+    ) -> httpx.Response:
+        """Send one request as `user`, or as a visitor who is not signed in where that is None.
+
+        Redirects are not followed.
+        """
+        return self.client.request(
+            method, self.url + path, headers=[*self.identify(user), *headers]
+        )
+
+    def get(self, path: str, *, user: User | None = ALICE, headers: Headers = ()) -> httpx.Response:
+        return self.request("GET", path, user=user, headers=headers)
+
+    @abstractmethod
+    def identify(self, user: User | None) -> Headers:
+        """The headers by which a request becomes this user's."""
+
+    def close(self) -> None:
+        self.client.close()
+
+
+class Target(ABC):
+    """Somewhere to deploy to. One is made for each test session.
+
+    `plays_connect` is true where the test itself sets the headers that Connect would set. Elsewhere
+    a gateway does, and drops a client's own.
+
+    `cache` is a directory that outlives the session, `scratch` one that does not.
+    """
+
+    name: ClassVar[str]
+    plays_connect: ClassVar[bool]
+
+    def __init__(self, *, cache: Path, scratch: Path) -> None:
+        self.cache = cache
+        self.scratch = scratch
+        self.deployed: dict[Example, Content | Exception] = {}
+
+    def deploy(self, example: Example) -> Content:
+        """The example, live here. Deployed once a session, and tried once if that fails."""
+        if example not in self.deployed:
+            try:
+                self.deployed[example] = self.start(example)
+            except Exception as error:
+                self.deployed[example] = error
+        content = self.deployed[example]
+        if isinstance(content, Exception):
+            raise content
+        return content
+
+    @abstractmethod
+    def start(self, example: Example) -> Content:
+        """Deploy the example and wait until it answers."""
+
+    def close(self) -> None:
+        """Stop all that was started."""
+        for content in self.deployed.values():
+            if isinstance(content, Content):
+                content.close()
