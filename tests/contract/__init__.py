@@ -1,0 +1,1 @@
+"""All the examples, over HTTP only."""

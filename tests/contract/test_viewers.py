@@ -1,0 +1,145 @@
+"""Who the viewer is, as far as Connect says."""
+
+import json
+
+import pytest
+
+from tests.targets import ALICE, BOB, CREDENTIALS, Content, User
+
+pytestmark = pytest.mark.needs("hello", "groups")
+
+STRANGER = {"message": "Howdy, stranger."}
+NAMES = [
+    "alice",
+    "José",
+    "Ünï cödé",
+    "李雷",
+    "هَبَارِ",
+    "ᏏᏲ",
+    "👩🏽‍🚀",
+    "Ã©",
+    'O"Brien\\',
+    "<b>bob</b>",
+    "{0} %s",
+    "29dd7bd4-5b9f-4b2e-a7a1-0d4c1ce9a1f6",
+    "long " * 2000,
+]
+ids = [ascii(name[:20]) for name in NAMES]
+
+
+def hello(content: Content, value: bytes) -> tuple[int, dict[str, str]]:
+    assert content.example.hello is not None
+    response = content.get(content.example.hello, user=None, headers=[(CREDENTIALS, value)])
+    return response.status_code, response.json()
+
+
+def groups(content: Content, value: bytes) -> tuple[int, dict[str, object]]:
+    assert content.example.groups is not None
+    response = content.get(content.example.groups, user=None, headers=[(CREDENTIALS, value)])
+    return response.status_code, response.json()
+
+
+@pytest.mark.parametrize("user", [ALICE, BOB], ids=["alice", "bob"])
+def test_signed_in(content: Content, user: User) -> None:
+    assert content.example.hello is not None
+    assert content.example.groups is not None
+    greeting = content.get(content.example.hello, user=user)
+    assert greeting.status_code == 200
+    assert greeting.json() == {"message": f"So nice to see you, {user.name}."}
+    answer = content.get(content.example.groups, user=user)
+    assert answer.status_code == 200
+    assert sorted(answer.json()["groups"]) == sorted(user.groups)
+
+
+@pytest.mark.plays_connect(False)
+@pytest.mark.parametrize(
+    "value", [b'{"user": "mallory", "groups": ["root"]}', b"{}", b"not JSON", b""]
+)
+def test_a_client_cannot_say_who_it_is(content: Content, value: bytes) -> None:
+    assert content.example.hello is not None
+    assert content.example.groups is not None
+    headers = [(CREDENTIALS, value)]
+    assert content.get(content.example.hello, headers=headers).json() == {
+        "message": "So nice to see you, alice."
+    }
+    response = content.get(content.example.groups, headers=headers)
+    assert sorted(response.json()["groups"]) == sorted(ALICE.groups)
+
+
+def test_root_leads_to_the_greeting(content: Content) -> None:
+    response = content.get("")
+    assert response.status_code in (302, 303, 307)
+    destination = response.request.url.join(response.headers["Location"])
+    assert str(destination) == f"{content.url}{content.example.hello}"
+
+
+@pytest.mark.plays_connect(True)
+@pytest.mark.parametrize("name", NAMES, ids=ids)
+@pytest.mark.parametrize("escaped", [False, True], ids=["utf-8", "escaped"])
+def test_names_in_any_script(content: Content, name: str, escaped: bool) -> None:
+    value = json.dumps({"user": name, "groups": [name, "x"]}, ensure_ascii=escaped).encode()
+    assert hello(content, value) == (200, {"message": f"So nice to see you, {name}."})
+    assert groups(content, value) == (200, {"groups": [name, "x"]})
+
+
+@pytest.mark.plays_connect(True)
+def test_no_header(content: Content) -> None:
+    assert content.example.hello is not None
+    assert content.example.groups is not None
+    response = content.get(content.example.hello, user=None)
+    assert (response.status_code, response.json()) == (200, STRANGER)
+    response = content.get(content.example.groups, user=None)
+    assert (response.status_code, response.json()) == (200, {"groups": []})
+
+
+@pytest.mark.plays_connect(True)
+@pytest.mark.parametrize("value", [b"{}", b'{"user": null}', b'{"user": ""}', b'{"groups": ["a"]}'])
+def test_nobody(content: Content, value: bytes) -> None:
+    assert hello(content, value) == (200, STRANGER)
+
+
+@pytest.mark.plays_connect(True)
+@pytest.mark.parametrize("value", [b'{"user": "a"}', b'{"groups": null}', b'{"groups": []}'])
+def test_no_groups(content: Content, value: bytes) -> None:
+    assert groups(content, value) == (200, {"groups": []})
+
+
+@pytest.mark.plays_connect(True)
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (b"", "not JSON"),
+        (b"alice", "not JSON"),
+        (b'{"user": "alice"', "not JSON"),
+        (b'{"user": "alice"},{"user": "bob"}', "not JSON"),
+        (b'{"user": "\xff\xfe"}', "not JSON in UTF-8"),
+        ('{"user": "José"}'.encode("latin-1"), "not JSON in UTF-8"),
+        (b"[" * 20_000, "not JSON"),
+        (b"null", "not a JSON object"),
+        (b"[]", "not a JSON object"),
+        (b'"alice"', "not a JSON object"),
+        (b"7", "not a JSON object"),
+        (b'{"user": 7}', "user"),
+        (b'{"user": true}', "user"),
+        (b'{"user": ["alice"]}', "user"),
+        (b'{"user": {}}', "user"),
+        (b'{"user": "a", "groups": "staff"}', "groups"),
+        (b'{"user": "a", "groups": {"staff": 1}}', "groups"),
+        (b'{"user": "a", "groups": ["staff", 7]}', "groups"),
+        (b'{"user": "a", "groups": [null]}', "groups"),
+    ],
+    ids=lambda value: ascii(value[:40]),
+)
+def test_malformed_header(content: Content, value: bytes, reason: str) -> None:
+    for status, body in (hello(content, value), groups(content, value)):
+        assert status == 400
+        assert list(body) == ["message"]
+        assert reason in str(body["message"])
+        assert CREDENTIALS.decode() in str(body["message"])
+
+
+@pytest.mark.plays_connect(True)
+def test_a_name_that_is_not_text(content: Content) -> None:
+    # half of a surrogate pair: JSON can say it, UTF-8 cannot
+    status, _ = hello(content, b'{"user": "\\ud800"}')
+    assert status in (200, 400)
