@@ -1,1 +1,71 @@
+# The gallery's commands; `make` lists them. Each works from a fresh clone.
+
+PYTHON ?= python3
+PORT ?= 3939
+SERVER ?=
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+GALLERY := $(BIN)/python scripts/gallery.py
+EXAMPLES := $(shell sed -n 's/^\[\(.*\)\]$$/\1/p' gallery.toml)
+
+export RSCONNECT_DISABLE_VERSION_CHECK := 1
+export UV_PYTHON_DOWNLOADS := never
+
 .DEFAULT_GOAL := help
+.PHONY: help gallery test deploy sync lint requirements clean \
+	$(EXAMPLES:%=deploy-%) $(EXAMPLES:%=run-%)
+
+help: ## this list
+	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
+		awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@echo
+	@echo "Examples:" $(EXAMPLES)
+
+gallery: $(READY) ## local Connect with every example deployed by rsconnect (PORT=3939); Ctrl-C ends it
+	@$(BIN)/local-connect --port $(PORT) -- sh -c \
+		'$(MAKE) --no-print-directory -j4 deploy SERVER= && exec $(GALLERY) show'
+
+test: $(READY) ## everything (ARGS="--target process -k console" narrows it)
+	@$(BIN)/pytest -n 2 $(ARGS)
+
+deploy: $(READY) ## every example: SERVER=<saved name>, or CONNECT_SERVER and CONNECT_API_KEY
+	@$(GALLERY) server --name "$(SERVER)"
+	@$(MAKE) --no-print-directory --keep-going $(EXAMPLES:%=deploy-%)
+
+deploy-%: ## one of them
+$(EXAMPLES:%=deploy-%): deploy-%: $(READY)
+	@$(GALLERY) deploy $* --name "$(SERVER)"
+
+run-%: ## one example by itself, in its own environment, reloading
+$(EXAMPLES:%=run-%): run-%: $(READY)
+	@cd $* && ../$(BIN)/uv run --quiet --isolated --no-project --with-requirements requirements.txt \
+		-- flask --app app run --debug $(ARGS)
+
+sync: $(READY) ## copies of the greetings and README's table, from their sources
+	@$(GALLERY) sync
+
+lint: $(READY) ## style and types
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+requirements: $(READY) ## pins of the development environment, from pyproject.toml
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" \
+		--group dev pyproject.toml --output-file requirements-dev.txt
+
+clean: ## removes what the other targets made
+	rm -rf $(VENV) .local-connect .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(EXAMPLES:%=%/rsconnect-python)
+
+$(READY): requirements-dev.txt pyproject.toml
+	@echo "Setting up $(VENV) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet $$(grep '^uv==' requirements-dev.txt)
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements-dev.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@

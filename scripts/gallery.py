@@ -1,0 +1,179 @@
+"""What the Makefile does with the catalogue: list, check, deploy, show and copy.
+
+    gallery.py names                          the examples, one a line
+    gallery.py server [--name SAVED]          say where a deployment would go
+    gallery.py deploy EXAMPLE [--name SAVED]  deploy one with rsconnect
+    gallery.py show                           where the examples are live, until Ctrl-C
+    gallery.py sync                           write what is generated from shared/ and gallery.toml
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from rsconnect.api import RSConnectClient, RSConnectServer
+from rsconnect.exception import RSConnectException
+from rsconnect.metadata import ServerStore
+
+ROOT = Path(__file__).resolve().parent.parent
+
+#: what `rsconnect` would prefer to a saved server, or refuse beside one
+_FROM_ENVIRONMENT = ("CONNECT_SERVER", "CONNECT_API_KEY")
+
+#: rsconnect colours its lines on a terminal and off it
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("names")
+    commands.add_parser("server").add_argument("--name", default="")
+    deploy_command = commands.add_parser("deploy")
+    deploy_command.add_argument("example")
+    deploy_command.add_argument("--name", default="")
+    commands.add_parser("show")
+    commands.add_parser("sync")
+    arguments = parser.parse_args()
+    try:
+        match arguments.command:
+            case "names":
+                print("\n".join(catalogue()))
+            case "server":
+                print(f"Deploying to {server(arguments.name).url}")
+            case "deploy":
+                sys.exit(deploy(arguments.example, arguments.name))
+            case "show":
+                show()
+            case "sync":
+                sync()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except RSConnectException as error:
+        sys.exit(f"gallery: {error}")
+
+
+def catalogue() -> dict[str, dict[str, Any]]:
+    """The examples by their directories, in the order of gallery.toml."""
+    return tomllib.loads((ROOT / "gallery.toml").read_text("utf-8"))
+
+
+def server(name: str) -> RSConnectServer:
+    """The server that is saved under `name`, else the one that the environment names."""
+    if name:
+        saved = ServerStore().resolve(name, None)
+        return RSConnectServer(saved.url, saved.api_key, bool(saved.insecure), saved.ca_data)
+    url, key = (os.environ.get(variable) for variable in _FROM_ENVIRONMENT)
+    if not url or not key:
+        raise RSConnectException(
+            "Where to? Give SERVER=<name that rsconnect add saved>, "
+            "or set CONNECT_SERVER and CONNECT_API_KEY."
+        )
+    return RSConnectServer(url, key)
+
+
+def deploy(example: str, name: str) -> int:
+    """Deploy one example by the real rsconnect, each line of it behind the example's name.
+
+    The example's content on that server is updated where there is one, found by its name
+    and owner, so that neither a fresh checkout nor a server that forgot makes a second.
+    """
+    entrypoint = catalogue()[example]["entrypoint"]
+    guid = find(server(name), example)
+    environment = dict(os.environ)
+    target = []
+    if name:
+        target = ["--name", name]
+        for variable in _FROM_ENVIRONMENT:
+            environment.pop(variable, None)
+    process = subprocess.Popen(
+        [
+            str(Path(sys.executable).with_name("rsconnect")),
+            *("deploy", "api", *target),
+            *("--entrypoint", entrypoint),
+            *(("--app-id", guid) if guid else ("--new",)),
+            str(ROOT / example),
+        ],
+        env=environment | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    for line in process.stdout or ():
+        print(f"{example} | {_COLOUR.sub('', line.rstrip())}", flush=True)
+    status = process.wait()
+    if status:
+        print(f"{example} | NOT DEPLOYED: rsconnect ended with status {status}.", flush=True)
+    return status
+
+
+def find(where: RSConnectServer, example: str) -> str | None:
+    """The GUID of the caller's content of that name on the server, if there is any."""
+    with RSConnectClient(where) as client:
+        owner = client.me()["guid"]
+        found = client.content_list(filters={"name": example, "owner_guid": owner})
+    return next((item["guid"] for item in found if item["name"] == example), None)
+
+
+def show() -> None:
+    """Print where every example is live on the server of the environment; wait for Ctrl-C."""
+    where = server("")
+    print()
+    for example, about in catalogue().items():
+        guid = find(where, example)
+        print(f"{about['title']} ({example})")
+        for kind in ("console", "list", "hello"):
+            if kind in about:
+                print(f"  {kind:<8} {where.url.rstrip('/')}/content/{guid}/{about[kind]}")
+        print()
+    print("The APIs answer to the key of an identity, for one:")
+    print(f"  curl -H 'Authorization: Key {where.api_key}' <address>")
+    print()
+    print("Ctrl-C ends it.", flush=True)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(0))
+    signal.pause()
+
+
+def sync() -> None:
+    """Copy the greetings into each example that serves them; write README's table."""
+    for example in catalogue():
+        copy = ROOT / example / "greetings.json"
+        if copy.exists():
+            shutil.copyfile(ROOT / "shared" / "greetings.json", copy)
+    readme = ROOT / "README.md"
+    text = readme.read_text("utf-8")
+    readme.write_text(with_table(text), "utf-8")
+
+
+def with_table(readme: str) -> str:
+    """README's text with its table of examples as gallery.toml has it now."""
+    rows = [
+        "| example | framework | list | item | console | spec |",
+        "|---|---|---|---|---|---|",
+    ]
+    for example, about in catalogue().items():
+        paths = (about.get(kind) for kind in ("list", "item", "console", "spec"))
+        cells = ("" if path is None else f"`/{path}`" for path in paths)
+        rows.append(f"| [{example}]({example}/) | {about['framework']} | {' | '.join(cells)} |")
+    return re.sub(
+        r"(?<=<!-- examples -->\n).*?(?=<!-- /examples -->)",
+        lambda _: "\n".join(rows) + "\n",
+        readme,
+        flags=re.DOTALL,
+    )
+
+
+if __name__ == "__main__":
+    main()
