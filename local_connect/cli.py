@@ -20,6 +20,9 @@ from local_connect.store import User
 #: what a shell answers for a command that it cannot find
 _NOT_FOUND = 127
 
+#: seconds that a command may take to end after Ctrl-C before it is told to
+_INTERRUPTED = 5.0
+
 
 @click.command(
     context_settings={
@@ -59,23 +62,30 @@ def main(host: str, port: int, data: Path, command: tuple[str, ...]) -> None:
 
 async def _serve(settings: Settings, command: tuple[str, ...]) -> int:
     server = Server(settings)
-    stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    stop: asyncio.Future[signal.Signals] = loop.create_future()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, _resolve, stop, number)
     try:
         await server.start()
         if command:
             return await _run(command, server, stop)
         _announce(server)
-        await stop.wait()
+        await stop
         log("Stopping.")
         return 0
     finally:
         await server.stop()
 
 
-async def _run(command: tuple[str, ...], server: Server, stop: asyncio.Event) -> int:
+def _resolve(stop: asyncio.Future[signal.Signals], number: signal.Signals) -> None:
+    if not stop.done():
+        stop.set_result(number)
+
+
+async def _run(
+    command: tuple[str, ...], server: Server, stop: asyncio.Future[signal.Signals]
+) -> int:
     """Run the command to its end; pass on a request to stop. Its status, as a shell has it."""
     environment = {
         **os.environ,
@@ -87,13 +97,14 @@ async def _run(command: tuple[str, ...], server: Server, stop: asyncio.Event) ->
     except OSError as error:
         log(f"local-connect: {command[0]}: {error.strerror}")
         return _NOT_FOUND
-    stopping = asyncio.create_task(stop.wait())
     ending = asyncio.create_task(process.wait())
-    await asyncio.wait((stopping, ending), return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait((stop, ending), return_when=asyncio.FIRST_COMPLETED)
+    if not ending.done() and stop.result() == signal.SIGINT:
+        # a terminal sends Ctrl-C to the command too, so it is already stopping
+        await asyncio.wait((ending,), timeout=_INTERRUPTED)
     if not ending.done():
         process.send_signal(signal.SIGTERM)
     status = await ending
-    stopping.cancel()
     return status if status >= 0 else 128 - status
 
 
