@@ -1,4 +1,9 @@
-"""May they: which user may see, open and change which content."""
+"""May they: which user may see, open and change which content.
+
+By `access_type` everyone, whoever is signed in, or those on the access list may open
+content. Its owner, collaborators (listed with the role `owner`) and administrators may
+change it too; an older guide says that administrators have all that collaborators have.
+"""
 
 from __future__ import annotations
 
@@ -6,27 +11,34 @@ from local_connect.errors import Forbidden, NotFound, Unauthenticated
 from local_connect.store import Content, User
 
 
-def may_change(user: User, content: Content) -> bool:
-    """The owner and administrators may."""
-    return user.user_role == "administrator" or content.owner_guid == user.guid
+def app_role(user: User | None, content: Content) -> str:
+    """What Connect's API calls a user's role on a content item: owner, editor, viewer or none."""
+    if user is not None:
+        if content.owner_guid == user.guid:
+            return "owner"
+        principals = {user.guid, *(group.guid for group in user.groups)}
+        listed = {
+            permission.role
+            for permission in content.permissions
+            if permission.principal_guid in principals
+        }
+        if user.user_role == "administrator":
+            return "editor"
+        if "owner" in listed and user.user_role == "publisher":
+            return "editor"
+        if listed or content.access_type == "logged_in":
+            return "viewer"
+    return "viewer" if content.access_type == "all" else "none"
 
 
 def may_open(user: User | None, content: Content) -> bool:
-    """Whether a visitor may reach the content itself, by its `access_type` (documented)."""
-    if content.access_type == "all":
-        return True
-    if user is None:
-        return False
-    return content.access_type == "logged_in" or may_change(user, content)
+    """Whether a visitor may reach the content itself."""
+    return app_role(user, content) != "none"
 
 
-def app_role(user: User, content: Content) -> str:
-    """What Connect's API calls the caller's role on a content item."""
-    if content.owner_guid == user.guid:
-        return "owner"
-    if user.user_role == "administrator":
-        return "editor"
-    return "viewer" if may_open(user, content) else "none"
+def may_change(user: User | None, content: Content) -> bool:
+    """Whether a user may deploy to the content and change its settings."""
+    return app_role(user, content) in ("owner", "editor")
 
 
 def check_open(user: User | None, content: Content) -> None:
@@ -49,8 +61,11 @@ def check_see(user: User, content: Content) -> None:
 def check_change(user: User, content: Content) -> None:
     """Raise where the user may not change the content."""
     check_see(user, content)
+    check_publish(user)
     if not may_change(user, content):
-        raise Forbidden(f"{user.username} may not change this content: its owner is another user.")
+        raise Forbidden(
+            f"{user.username} may not change this content: its owner or a collaborator may."
+        )
 
 
 def check_publish(user: User) -> None:
@@ -60,5 +75,6 @@ def check_publish(user: User) -> None:
 
 
 def check_administrator(user: User) -> None:
+    """Raise unless the user is an administrator."""
     if user.user_role != "administrator":
-        raise Forbidden("This is for administrators only.")
+        raise Forbidden(f"{user.username} is not an administrator.")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -49,11 +51,26 @@ _INTERRUPTED = 5.0
     show_default=True,
     help="Directory that holds all state.",
 )
+@click.option(
+    "--users",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="TOML file of identities, in place of admin, alice and bob.",
+)
+@click.option(
+    "--external-url",
+    help="Address that visitors use, where a proxy is in front: https://connect.test",
+)
+@click.option(
+    "--credentials-use-guid",
+    is_flag=True,
+    help="Name viewers and groups by GUID to content, as Connect's "
+    "Authorization.ContentCredentialsUseGUID does.",
+)
 @click.version_option(__version__, prog_name="local-connect")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
-def main(host: str, port: int, data: Path, command: tuple[str, ...]) -> None:
+def main(command: tuple[str, ...], **options: Any) -> None:
     """A Posit Connect-compatible server for Python APIs on your own machine."""
-    settings = Settings(data=data, host=host, port=port)
+    settings = Settings(**options)
     try:
         sys.exit(asyncio.run(_serve(settings, command)))
     except LocalConnectError as error:
@@ -117,6 +134,11 @@ def _administrator(server: Server) -> User:
 
 def _announce(server: Server) -> None:
     log(f"local-connect {__version__} serves at {server.url} (data in {server.data})")
+    if not _is_loopback(server.host):
+        log("")
+        log(f"WARNING: it listens on {server.host}, so whoever can reach this machine can come")
+        log("in as any identity, deploy code, and so run it here as you. Only do this on a")
+        log("network where you trust everyone. --host 127.0.0.1 is the safe address.")
     log("")
     for user in server.users:
         groups = ", ".join(group.name for group in user.groups) or "no group"
@@ -125,3 +147,12 @@ def _announce(server: Server) -> None:
     log(f"  rsconnect add --name local --server {server.url} --api-key <key>")
     log("")
     log("Ctrl-C stops it.")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -49,5 +49,9 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 3939
     users: Path | None = None
+    #: the address that visitors use where it is not the one we listen on
+    external_url: str | None = None
+    #: Connect's Authorization.ContentCredentialsUseGUID
+    credentials_use_guid: bool = False
     limits: Limits = field(default_factory=Limits)
     scheduling: SchedulingDefaults = field(default_factory=SchedulingDefaults)

@@ -17,12 +17,13 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from local_connect import access
-from local_connect.addresses import base_url
+from local_connect.addresses import Addresses
 from local_connect.deploys import Deploys
 from local_connect.errors import ApiError, NotFound
-from local_connect.identity import KEY_HEADERS, Identities
+from local_connect.identity import KEY_HEADERS, SESSION_COOKIE, Identities, without_session
 from local_connect.processes import ContentProcess, ProcessFailed
 from local_connect.store import Bundle, Content, Store, User
+from local_connect.vanities import Vanities
 
 CREDENTIALS_HEADER = "RStudio-Connect-Credentials"
 
@@ -30,7 +31,8 @@ CREDENTIALS_HEADER = "RStudio-Connect-Credentials"
 ENVIRON_HEADER = "X-Local-Connect-Environ"
 
 _CONTENT = re.compile(
-    r"(?P<mount>/content/(?P<guid>[0-9a-f-]{36})(?:/_bundle(?P<bundle>\d{1,18}))?)(?P<rest>/[^?]*)?"
+    r"(?P<mount>/content/(?P<guid>[0-9a-f-]{36})(?:/_bundle(?P<bundle>\d{1,18}))?)(?P<rest>/.*)?",
+    re.ASCII,
 )
 
 #: Names, as WSGI folds them, that say something about the visitor, the address or
@@ -56,6 +58,10 @@ _HOP_BY_HOP = {
     "EXPECT",
 }
 
+#: Headers of an answer that would reach beyond the content's own pages: to other content,
+#: which shares its origin, or to the visitor's session here.
+_KEPT_BACK = {"SERVICE_WORKER_ALLOWED", "CROSS_ORIGIN_OPENER_POLICY", "CLEAR_SITE_DATA"}
+
 #: bytes read from a process at a time
 _CHUNK = 1 << 16
 
@@ -64,36 +70,60 @@ _CHUNK = 1 << 16
 class Target:
     """Where a request goes: which content and bundle, under which mount, and the rest."""
 
-    content: Content
-    bundle_id: int
+    guid: str
     mount: str
+    #: a draft's bundle; None for the active one
+    bundle_id: int | None
+    #: whether the path goes on after the mount, if only by a slash
+    inside: bool
 
 
 class Gateway:
-    """Answers `/content/<guid>/…` by the process that runs the content."""
+    """Answers `/content/<guid>/…` and vanity paths by the process that runs the content."""
 
-    def __init__(self, *, store: Store, identities: Identities, deploys: Deploys) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        addresses: Addresses,
+        identities: Identities,
+        vanities: Vanities,
+        deploys: Deploys,
+        credentials_use_guid: bool,
+    ) -> None:
         self._store = store
+        self._addresses = addresses
         self._identities = identities
+        self._vanities = vanities
         self._deploys = deploys
+        self._credentials_use_guid = credentials_use_guid
 
-    def serves(self, path: str) -> bool:
-        """Whether a path, as it stands in the request line, belongs to content."""
-        return path.startswith("/content/")
+    def target(self, raw_path: str) -> Target | None:
+        """The content that a path belongs to, as the path stands in the request line.
 
-    async def handle(self, request: web.Request) -> web.StreamResponse:
+        Nothing is decoded and no dots are resolved, so there is one way only to write
+        the address of content.
+        """
+        path = raw_path.partition("?")[0]
+        if match := _CONTENT.fullmatch(path):
+            bundle_id = int(match["bundle"]) if match["bundle"] else None
+            return Target(match["guid"], match["mount"], bundle_id, match["rest"] is not None)
+        if vanity := self._vanities.find(path):
+            mount = vanity[0].removesuffix("/")
+            return Target(vanity[1], mount, None, path != mount)
+        return None
+
+    async def handle(self, request: web.Request, target: Target) -> web.StreamResponse:
         """Answer one request, or raise an `ApiError` that says why not."""
-        raw_path, _, query = request.raw_path.partition("?")
-        match = _CONTENT.fullmatch(raw_path)
-        if match is None:
-            raise NotFound("There is no content at this address.")
-        viewer = self._identities.from_headers(request.headers)
-        target = self._target(match, viewer)
-        if match["rest"] is None:
-            location = f"{base_url(request)}{target.mount}/" + (f"?{query}" if query else "")
+        base = self._addresses.base_url(request)
+        viewer = self._identities.from_request(request)
+        content, bundle_id = self._open(target, viewer)
+        if not target.inside:
+            query = request.raw_path.partition("?")[2]
+            location = f"{base}{target.mount}/" + (f"?{query}" if query else "")
             return web.Response(status=308, headers={"Location": location})
         try:
-            process = await self._deploys.process(target.content.guid, target.bundle_id)
+            process = await self._deploys.process(content.guid, bundle_id)
         except ProcessFailed as failure:
             raise ApiError(
                 f"{failure} The deployment's log in Connect's dashboard, or this server's "
@@ -101,43 +131,41 @@ class Gateway:
                 status=502,
             ) from failure
         async with process.request():
-            return await self._proxy(request, process, self._headers(request, target, viewer))
+            headers = self._headers(request, base, target, viewer)
+            return await self._proxy(request, process, headers, target.mount)
 
-    def _target(self, match: re.Match[str], viewer: User | None) -> Target:
+    def _open(self, target: Target, viewer: User | None) -> tuple[Content, int]:
+        """The content and the bundle that the visitor gets, if they may."""
         with self._store.session() as session:
-            content = session.query(Content).filter_by(guid=match["guid"]).one_or_none()
+            content = session.query(Content).filter_by(guid=target.guid).one_or_none()
             if content is None:
                 raise NotFound("There is no content at this address.")
             access.check_open(viewer, content)
             bundle_id = content.bundle_id
-            if match["bundle"]:
-                draft = session.get(Bundle, int(match["bundle"]))
+            if target.bundle_id is not None:
+                draft = session.get(Bundle, target.bundle_id)
                 if (
                     draft is None
                     or draft.content_guid != content.guid
-                    or viewer is None
                     or not access.may_change(viewer, content)
                 ):
                     raise NotFound("There is no such draft, or you may not see it.")
                 bundle_id = draft.id
         if bundle_id is None:
             raise NotFound("Nothing has been deployed to this content yet.")
-        return Target(content, bundle_id, match["mount"])
+        return content, bundle_id
 
     def _headers(
-        self, request: web.Request, target: Target, viewer: User | None
+        self, request: web.Request, base: str, target: Target, viewer: User | None
     ) -> CIMultiDict[str]:
         """What the process gets: the client's own headers, less those that are decided here."""
-        origin = URL(base_url(request))
         headers = CIMultiDict(_from_client(request))
-        headers["Host"] = origin.authority
+        headers["Host"] = base.partition("//")[2]
         if viewer:
-            headers[CREDENTIALS_HEADER] = json.dumps(
-                {"user": viewer.username, "groups": [group.name for group in viewer.groups]},
-                ensure_ascii=False,
-            )
-        headers["RStudio-Connect-App-Base-URL"] = f"{origin}content/{target.content.guid}"
-        headers["X-RSC-Request"] = f"{str(origin).rstrip('/')}{request.raw_path}"
+            headers[CREDENTIALS_HEADER] = self._credentials(viewer)
+        headers["RStudio-Connect-App-Base-URL"] = f"{base}/content/{target.guid}"
+        headers["X-RSC-Request"] = f"{base}{request.raw_path}"
+        origin = URL(base)
         headers[ENVIRON_HEADER] = json.dumps(
             {
                 "SCRIPT_NAME": target.mount,
@@ -149,8 +177,20 @@ class Gateway:
         )
         return headers
 
+    def _credentials(self, viewer: User) -> str:
+        """The viewer and their groups, by name or by GUID, in raw UTF-8 (inferred)."""
+        if self._credentials_use_guid:
+            who = {"user": viewer.guid, "groups": [group.guid for group in viewer.groups]}
+        else:
+            who = {"user": viewer.username, "groups": [group.name for group in viewer.groups]}
+        return json.dumps(who, ensure_ascii=False)
+
     async def _proxy(
-        self, request: web.Request, process: ContentProcess, headers: CIMultiDict[str]
+        self,
+        request: web.Request,
+        process: ContentProcess,
+        headers: CIMultiDict[str],
+        mount: str,
     ) -> web.StreamResponse:
         launch = process.launch
         try:
@@ -177,16 +217,24 @@ class Gateway:
                 f"The app's process ended without an answer ({error}).", status=502
             ) from error
         async with answer:
-            return await _pass_on(request, answer)
+            return await _pass_on(request, answer, mount)
 
 
-async def _pass_on(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+async def _pass_on(
+    request: web.Request, answer: aiohttp.ClientResponse, mount: str
+) -> web.StreamResponse:
     """Send the process's answer to the client, as it comes."""
     named = {name.strip().upper() for name in answer.headers.get("Connection", "").split(",")}
     response = web.StreamResponse(status=answer.status, reason=answer.reason)
     for name, value in answer.headers.items():
-        if name.upper().replace("-", "_") not in _HOP_BY_HOP and name.upper() not in named:
-            response.headers.add(name, _printable(value))
+        folded = name.upper().replace("-", "_")
+        if folded in _HOP_BY_HOP | _KEPT_BACK or name.upper() in named:
+            continue
+        text = _printable(value)
+        if folded == "SET_COOKIE":
+            text = _below(mount, text)
+        if text:
+            response.headers.add(name, text)
     await response.prepare(request)
     try:
         async for chunk in answer.content.iter_chunked(_CHUNK):
@@ -221,9 +269,28 @@ def _from_client(request: web.Request) -> list[tuple[str, str]]:
             cookies.append(value)
         else:
             passed.append((name, _printable(value)))
-    if cookies:
-        passed.append(("Cookie", _printable("; ".join(cookies))))
+    if cookie := without_session("; ".join(cookies)):
+        passed.append(("Cookie", _printable(cookie)))
     return passed
+
+
+def _below(mount: str, cookie: str) -> str:
+    """A `Set-Cookie` that reaches the content only: its path is the mount or lies below it.
+
+    Empty for a cookie that poses as the session of this server.
+    """
+    pair, *attributes = (part.strip() for part in cookie.split(";"))
+    if pair.partition("=")[0].strip() == SESSION_COOKIE:
+        return ""
+    path = f"{mount}/"
+    kept = []
+    for attribute in attributes:
+        name, _, value = attribute.partition("=")
+        if name.strip().lower() == "path":
+            path = value.strip() if value.strip().startswith(f"{mount}/") else f"{mount}/"
+        elif name.strip().lower() != "domain":
+            kept.append(attribute)
+    return "; ".join((pair, f"Path={path}", *kept))
 
 
 def _is_api_key(name: str, value: str) -> bool:

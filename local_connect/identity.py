@@ -1,12 +1,16 @@
-"""Who is it: users, groups and API keys, and how a request shows one."""
+"""Who is it: users and groups, and how a request shows one, by a key or by a session."""
 
 from __future__ import annotations
 
+import secrets
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from aiohttp import web
 from sqlalchemy import select
 
+from local_connect.addresses import Addresses
 from local_connect.errors import Unauthenticated
 from local_connect.store import Group, Store, User
 
@@ -14,6 +18,12 @@ from local_connect.store import Group, Store, User
 KEY_HEADERS = ("X-RSC-Authorization", "Authorization")
 
 ROLES = ("viewer", "publisher", "administrator")
+
+#: the cookie of a browser that has signed in
+SESSION_COOKIE = "local-connect-session"
+
+#: seconds that a sign-in form may stay open
+_FORM_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -42,46 +52,66 @@ DEFAULT_IDENTITIES = (
 
 
 class Identities:
-    """The users of one server, and the keys that show who is who."""
+    """The users of one server, and what shows who is who."""
 
-    def __init__(self, store: Store, *, owner_of_job_key: Callable[[str], str | None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        addresses: Addresses,
+        *,
+        owner_of_job_key: Callable[[str], str | None],
+    ) -> None:
         self._store = store
+        self._addresses = addresses
         self._owner_of_job_key = owner_of_job_key
         self._by_guid: dict[str, User] = {}
         self._by_key: dict[str, User] = {}
+        self._sessions: dict[str, str] = {}
+        self._forms: dict[str, float] = {}
 
     def seed(self, identities: tuple[Identity, ...]) -> None:
-        """Make the records agree with `identities`; known users keep their GUID and key."""
+        """Make the records agree with `identities`.
+
+        A user who is known already keeps their GUID and key; one who is no longer
+        named is locked, and what they own stays.
+        """
         with self._store.session() as session:
             groups = {group.name: group for group in session.scalars(select(Group))}
             users = {user.username: user for user in session.scalars(select(User))}
+            for user in users.values():
+                user.locked = True
             for identity in identities:
                 for name in identity.groups:
                     if name not in groups:
                         groups[name] = Group(name=name)
-                user = users.get(identity.username)
-                if user is None:
-                    user = User(username=identity.username, user_role=identity.user_role)
-                    session.add(user)
+                known = users.get(identity.username)
+                user = known or User(username=identity.username, user_role=identity.user_role)
+                session.add(user)
                 user.user_role = identity.user_role
                 user.email = identity.email
                 user.first_name = identity.first_name
                 user.last_name = identity.last_name
                 user.groups = [groups[name] for name in identity.groups]
-
+                user.locked = False
         with self._store.session() as session:
             everyone = session.scalars(select(User).order_by(User.username)).all()
         self._by_guid = {user.guid: user for user in everyone}
-        self._by_key = {user.api_key: user for user in everyone}
+        self._by_key = {user.api_key: user for user in everyone if not user.locked}
 
     def all(self) -> list[User]:
-        """Every user, by name."""
-        return list(self._by_guid.values())
+        """Every user who may come in, by name."""
+        return [user for user in self._by_guid.values() if not user.locked]
 
     def get(self, guid: str) -> User | None:
+        """A user, locked or not, by GUID."""
         return self._by_guid.get(guid)
 
-    def from_headers(self, headers: Mapping[str, str]) -> User | None:
+    def groups(self) -> list[Group]:
+        """Every group, by name."""
+        with self._store.session() as session:
+            return list(session.scalars(select(Group).order_by(Group.name)))
+
+    def from_key(self, headers: Mapping[str, str]) -> User | None:
         """The owner of the API key that a request carries; None where it carries none.
 
         A key that nobody has raises `Unauthenticated`, so that a wrong key is never
@@ -90,12 +120,66 @@ class Identities:
         for header in KEY_HEADERS:
             scheme, _, key = headers.get(header, "").partition(" ")
             if scheme.lower() == "key":
-                return self._from_key(key.strip())
+                return self._owner(key.strip())
         return None
 
-    def _from_key(self, key: str) -> User:
+    def from_request(self, request: web.Request) -> User | None:
+        """The visitor: by key, else by the session of a browser on a page of ours."""
+        if user := self.from_key(request.headers):
+            return user
+        if not self._addresses.is_own_page(request):
+            return None
+        return self.from_session(request)
+
+    def from_session(self, request: web.Request) -> User | None:
+        """Who signed in with this browser. Two session cookies, one of them planted, are none."""
+        tokens = session_tokens(request.headers.getall("Cookie", []))
+        if len(tokens) != 1:
+            return None
+        user = self._by_guid.get(self._sessions.get(tokens[0], ""))
+        return user if user and not user.locked else None
+
+    def sign_in(self, username: str) -> str | None:
+        """A new session's token for the user of that name, if there is one."""
+        for user in self.all():
+            if user.username == username:
+                token = secrets.token_urlsafe(32)
+                self._sessions[token] = user.guid
+                return token
+        return None
+
+    def sign_out(self, request: web.Request) -> None:
+        """End the sessions whose cookies the request carries."""
+        for token in session_tokens(request.headers.getall("Cookie", [])):
+            self._sessions.pop(token, None)
+
+    def open_form(self) -> str:
+        """A token that a sign-in form carries; it is good for one answer."""
+        now = time.monotonic()
+        self._forms = {token: until for token, until in self._forms.items() if until > now}
+        token = secrets.token_urlsafe(32)
+        self._forms[token] = now + _FORM_SECONDS
+        return token
+
+    def take_form(self, token: str) -> bool:
+        """Whether this form was opened here and has not been answered before."""
+        return self._forms.pop(token, 0.0) > time.monotonic()
+
+    def _owner(self, key: str) -> User:
         owner = self._owner_of_job_key(key)
         user = self._by_guid.get(owner) if owner else self._by_key.get(key)
-        if user is None:
+        if user is None or user.locked:
             raise Unauthenticated("The API key is not valid.")
         return user
+
+
+def session_tokens(cookies: list[str]) -> list[str]:
+    """The values of our session cookie in the `Cookie` headers of a request."""
+    pairs = (pair.partition("=") for cookie in cookies for pair in cookie.split(";"))
+    return [value.strip() for name, _, value in pairs if name.strip() == SESSION_COOKIE]
+
+
+def without_session(cookie: str) -> str:
+    """A `Cookie` header less our session."""
+    pairs = (pair.strip() for pair in cookie.split(";"))
+    return "; ".join(pair for pair in pairs if pair.partition("=")[0].strip() != SESSION_COOKIE)

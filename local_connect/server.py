@@ -12,7 +12,8 @@ from typing import IO
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from local_connect import api
+from local_connect import api, pages, users_file
+from local_connect.addresses import Addresses
 from local_connect.api.common import ROOMS, Rooms
 from local_connect.bundles import discard_unrecorded
 from local_connect.config import Settings
@@ -25,9 +26,13 @@ from local_connect.log import log
 from local_connect.processes import Processes
 from local_connect.store import Store, User
 from local_connect.tasks import Tasks
+from local_connect.vanities import Vanities
 
 #: bytes of a request line and of one header; the groups of a user can be many
 _LINE_BYTES = 1 << 16
+
+#: bytes of a form that a page of ours sends
+_FORM_BYTES = 1 << 16
 
 
 class Server:
@@ -35,15 +40,23 @@ class Server:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        identities = users_file.read(settings.users) if settings.users else DEFAULT_IDENTITIES
+        self._addresses = Addresses(settings.host, settings.external_url)
         self._store = Store(settings.data)
         self._lock = _lock(self._store)
         self._processes = Processes()
         self._tasks = Tasks()
-        self._identities = Identities(self._store, owner_of_job_key=self._processes.owner_of_key)
-        self._identities.seed(DEFAULT_IDENTITIES)
+        self._identities = Identities(
+            self._store, self._addresses, owner_of_job_key=self._processes.owner_of_key
+        )
+        self._identities.seed(identities)
         self._runner: web.AppRunner | None = None
         #: the address without a slash at the end, once the server listens
         self.url = ""
+
+    @property
+    def host(self) -> str:
+        return self._settings.host
 
     @property
     def data(self) -> str:
@@ -67,17 +80,31 @@ class Server:
             pythons=pythons,
             scheduling=self._settings.scheduling,
         )
-        gateway = Gateway(store=self._store, identities=self._identities, deploys=deploys)
-        app = web.Application(middlewares=[_errors(gateway)])
+        vanities = Vanities(self._store)
+        gateway = Gateway(
+            store=self._store,
+            addresses=self._addresses,
+            identities=self._identities,
+            vanities=vanities,
+            deploys=deploys,
+            credentials_use_guid=self._settings.credentials_use_guid,
+        )
+        app = web.Application(
+            middlewares=[_front(gateway, self._addresses, self._identities)],
+            client_max_size=_FORM_BYTES,
+        )
         app[ROOMS] = Rooms(
             settings=self._settings,
             store=self._store,
+            addresses=self._addresses,
             identities=self._identities,
+            vanities=vanities,
             deploys=deploys,
             processes=self._processes,
             tasks=self._tasks,
             pythons=pythons,
         )
+        app.add_routes(pages.routes)
         api.add_routes(app)
         self._runner = web.AppRunner(
             app,
@@ -104,20 +131,29 @@ class Server:
         self._lock.close()
 
 
-def _errors(gateway: Gateway) -> Middleware:
-    """The outermost handler: content to the gateway, every refusal into one shape."""
+def _front(gateway: Gateway, addresses: Addresses, identities: Identities) -> Middleware:
+    """The outermost handler: content to the gateway, and every refusal into one shape."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        target = gateway.target(request.raw_path)
         try:
             if not request.raw_path.startswith("/"):
                 raise BadRequest("The request's target is not a path.")
-            if gateway.serves(request.raw_path):
-                return await gateway.handle(request)
+            addresses.base_url(request)
+            if target:
+                return await gateway.handle(request, target)
             return await handler(request)
         except ApiError as refusal:
+            is_api = request.raw_path.startswith(api.PREFIX)
+            if pages.wants_page(request) and not is_api and refusal.status < 500:
+                return pages.refuse(request, refusal, identities.from_session(request))
             return _refuse(refusal)
-        except (web.HTTPException, ConnectionError):
+        except web.HTTPException as answer:
+            if answer.status < 400:
+                raise
+            return _refuse(ApiError(f"{answer.reason}.", status=answer.status))
+        except ConnectionError:
             raise
         except Exception:
             log(traceback.format_exc())

@@ -71,6 +71,8 @@ class User(Base):
     last_name: Mapped[str] = mapped_column(default="")
     guid: Mapped[str] = mapped_column(primary_key=True, default_factory=new_guid)
     created_time: Mapped[str] = mapped_column(default_factory=now)
+    #: a locked user's key and sessions are refused; what they own stays
+    locked: Mapped[bool] = mapped_column(default=False)
     groups: Mapped[list[Group]] = relationship(
         secondary="memberships", default_factory=list, lazy="selectin", order_by=Group.name
     )
@@ -85,6 +87,36 @@ class Membership(Base):
     group_guid: Mapped[str] = mapped_column(
         ForeignKey("groups.guid", ondelete="CASCADE"), primary_key=True
     )
+
+
+class Permission(Base):
+    """What one user or group may do with one content item."""
+
+    __tablename__ = "permissions"
+    __table_args__ = (
+        UniqueConstraint("content_guid", "principal_guid"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, init=False)
+    content_guid: Mapped[str] = mapped_column(ForeignKey("content.guid", ondelete="CASCADE"))
+    principal_guid: Mapped[str]
+    #: `user` or `group`
+    principal_type: Mapped[str]
+    #: `owner` for a collaborator, `viewer`
+    role: Mapped[str]
+
+
+class Vanity(Base):
+    """A second address of a content item: a path such as `/my-api/`."""
+
+    __tablename__ = "vanities"
+
+    content_guid: Mapped[str] = mapped_column(
+        ForeignKey("content.guid", ondelete="CASCADE"), primary_key=True
+    )
+    path: Mapped[str] = mapped_column(unique=True)
+    created_time: Mapped[str] = mapped_column(default_factory=now)
 
 
 class Content(Base):
@@ -114,6 +146,9 @@ class Content(Base):
     idle_timeout: Mapped[int | None] = mapped_column(default=None)
     connection_timeout: Mapped[int | None] = mapped_column(default=None)
     read_timeout: Mapped[int | None] = mapped_column(default=None)
+    permissions: Mapped[list[Permission]] = relationship(
+        default_factory=list, lazy="selectin", order_by=Permission.id, passive_deletes=True
+    )
 
 
 class Bundle(Base):

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from local_connect.api import bundles, content, local, server, tasks
+from local_connect.api import (
+    bundles,
+    content,
+    local,
+    permissions,
+    server,
+    tasks,
+    users,
+    vanities,
+)
 from local_connect.errors import NotFound, NotImplementedHere
 
 #: the prefix of Connect's API
@@ -13,7 +22,7 @@ PREFIX = "/__api__"
 
 def add_routes(app: web.Application) -> None:
     """Add every route of the API, and the answer to those that are not there."""
-    for module in (server, content, bundles, tasks, local):
+    for module in (server, users, content, permissions, vanities, bundles, tasks, local):
         app.add_routes(module.routes)
     app.router.add_route("*", PREFIX + "/{path:.*}", not_implemented)
     app.router.add_route("*", "/{path:.*}", not_found)

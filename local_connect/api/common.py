@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from local_connect import access
+from local_connect.addresses import Addresses
 from local_connect.config import Settings
 from local_connect.deploys import Deploys
 from local_connect.environments import Python
@@ -17,6 +18,7 @@ from local_connect.identity import Identities
 from local_connect.processes import Processes
 from local_connect.store import Content, Store, User
 from local_connect.tasks import Tasks
+from local_connect.vanities import Vanities
 
 #: bytes of a JSON body
 _BODY_BYTES = 1 << 20
@@ -28,7 +30,9 @@ class Rooms:
 
     settings: Settings
     store: Store
+    addresses: Addresses
     identities: Identities
+    vanities: Vanities
     deploys: Deploys
     processes: Processes
     tasks: Tasks
@@ -44,7 +48,7 @@ def rooms(request: web.Request) -> Rooms:
 
 def caller(request: web.Request) -> User:
     """The user whose key the request carries; without one it is refused."""
-    user = rooms(request).identities.from_headers(request.headers)
+    user = rooms(request).identities.from_key(request.headers)
     if user is None:
         raise Unauthenticated("Send an API key: Authorization: Key <key>.")
     return user
@@ -63,7 +67,6 @@ def content_of(request: web.Request, user: User) -> Content:
 def content_to_change(request: web.Request, user: User) -> Content:
     """The content that the path names, if the user may change it."""
     content = content_of(request, user)
-    access.check_publish(user)
     access.check_change(user, content)
     return content
 

@@ -12,7 +12,6 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from local_connect import access
-from local_connect.addresses import base_url
 from local_connect.api.common import (
     caller,
     content_of,
@@ -109,6 +108,7 @@ async def delete_content(request: web.Request) -> web.Response:
     user = caller(request)
     content = content_to_change(request, user)
     store = rooms(request).store
+    rooms(request).vanities.remove(content.guid)
     with store.session() as session:
         bundle_ids = session.scalars(select(Bundle.id).filter_by(content_guid=content.guid)).all()
         session.delete(session.get_one(Content, content.id))
@@ -252,7 +252,7 @@ def _is_number(value: Any) -> bool:
 
 def content_answer(request: web.Request, content: Content, user: User) -> dict[str, Any]:
     """A content item as Connect's API shows one to `user`."""
-    base = base_url(request)
+    base = rooms(request).addresses.base_url(request)
     return {
         "guid": content.guid,
         "name": content.name,

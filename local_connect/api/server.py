@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import socket
-from typing import Any
 
 from aiohttp import web
 
 from local_connect.api.common import caller, rooms
 from local_connect.config import CONNECT_VERSION
-from local_connect.store import User
 
 routes = web.RouteTableDef()
 
@@ -38,25 +36,3 @@ async def python_settings(request: web.Request) -> web.Response:
             "conda_enabled": False,
         }
     )
-
-
-@routes.get("/__api__/v1/user")
-async def current_user(request: web.Request) -> web.Response:
-    return web.json_response(user_answer(caller(request)))
-
-
-def user_answer(user: User) -> dict[str, Any]:
-    """A user as Connect's API shows one."""
-    return {
-        "guid": user.guid,
-        "username": user.username,
-        "email": user.email,
-        "first_name": user.first_name,
-        "last_name": user.last_name,
-        "user_role": user.user_role,
-        "created_time": user.created_time,
-        "updated_time": user.created_time,
-        "active_time": None,
-        "confirmed": True,
-        "locked": False,
-    }

@@ -1,0 +1,117 @@
+"""`v1/content/{guid}/permissions`: the access list of a content item."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+from sqlalchemy.exc import IntegrityError
+
+from local_connect.api.common import (
+    caller,
+    content_of,
+    content_to_change,
+    json_object,
+    rooms,
+    whole_number,
+)
+from local_connect.errors import BadRequest, Conflict, Forbidden, NotFound
+from local_connect.store import Content, Permission
+
+routes = web.RouteTableDef()
+
+_ROLES = ("viewer", "owner")
+
+
+@routes.get("/__api__/v1/content/{guid}/permissions")
+async def find_permissions(request: web.Request) -> web.Response:
+    content = content_of(request, caller(request))
+    return web.json_response([_answer(permission) for permission in content.permissions])
+
+
+@routes.post("/__api__/v1/content/{guid}/permissions")
+async def create_permission(request: web.Request) -> web.Response:
+    """Put a user or a group on the list, as `viewer` or as `owner`, which is a collaborator."""
+    content = content_to_change(request, caller(request))
+    body = await json_object(request)
+    _check(request, content, body)
+    permission = Permission(
+        content_guid=content.guid,
+        principal_guid=body["principal_guid"],
+        principal_type=body["principal_type"],
+        role=body["role"],
+    )
+    try:
+        with rooms(request).store.session() as session:
+            session.add(permission)
+    except IntegrityError:
+        raise Conflict("This user or group is on the list already.") from None
+    return web.json_response(_answer(permission))
+
+
+@routes.get("/__api__/v1/content/{guid}/permissions/{id}")
+async def get_permission(request: web.Request) -> web.Response:
+    content = content_of(request, caller(request))
+    return web.json_response(_answer(_permission_of(request, content)))
+
+
+@routes.put("/__api__/v1/content/{guid}/permissions/{id}")
+async def update_permission(request: web.Request) -> web.Response:
+    """Change the role; the user or group stays the same."""
+    content = content_to_change(request, caller(request))
+    permission = _permission_of(request, content)
+    body = await json_object(request)
+    _check(request, content, body)
+    if body["principal_guid"] != permission.principal_guid:
+        raise BadRequest("A permission's principal_guid does not change: make another permission.")
+    with rooms(request).store.session() as session:
+        changed = session.get_one(Permission, permission.id)
+        changed.role = body["role"]
+    return web.json_response(_answer(changed))
+
+
+@routes.delete("/__api__/v1/content/{guid}/permissions/{id}")
+async def delete_permission(request: web.Request) -> web.Response:
+    content = content_to_change(request, caller(request))
+    permission = _permission_of(request, content)
+    with rooms(request).store.session() as session:
+        session.delete(session.get_one(Permission, permission.id))
+    return web.Response(status=204)
+
+
+def _check(request: web.Request, content: Content, body: dict[str, Any]) -> None:
+    identities = rooms(request).identities
+    guid, kind, role = (body.get(key) for key in ("principal_guid", "principal_type", "role"))
+    if role not in _ROLES:
+        raise BadRequest(f"role is not one of {', '.join(_ROLES)}.")
+    if kind == "user":
+        user = identities.get(guid) if isinstance(guid, str) else None
+        if user is None:
+            raise NotFound(f"There is no user {guid}.")
+        if user.guid == content.owner_guid:
+            raise Conflict(f"{user.username} owns this content.")
+        if role == "owner" and user.user_role == "viewer":
+            raise Forbidden(f"{user.username} is a viewer and cannot be a collaborator.")
+    elif kind == "group":
+        if not any(group.guid == guid for group in identities.groups()):
+            raise NotFound(f"There is no group {guid}.")
+    else:
+        raise BadRequest("principal_type is neither user nor group.")
+
+
+def _permission_of(request: web.Request, content: Content) -> Permission:
+    number = whole_number(request.match_info["id"], "The permission's id")
+    for permission in content.permissions:
+        if permission.id == number:
+            return permission
+    raise NotFound(f"This content has no permission {number}.")
+
+
+def _answer(permission: Permission) -> dict[str, Any]:
+    return {
+        "id": str(permission.id),
+        "content_guid": permission.content_guid,
+        "principal_guid": permission.principal_guid,
+        "principal_type": permission.principal_type,
+        "role": permission.role,
+    }

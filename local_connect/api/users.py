@@ -1,0 +1,120 @@
+"""`v1/users` and `v1/groups`: who there is, in pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from aiohttp import web
+
+from local_connect.api.common import caller, rooms, whole_number
+from local_connect.errors import NotFound
+from local_connect.store import Group, User
+
+routes = web.RouteTableDef()
+
+T = TypeVar("T")
+
+#: results on one page, at most and by default (documented)
+_PAGE = 500
+_DEFAULT_PAGE = 20
+
+
+@routes.get("/__api__/v1/user")
+async def current_user(request: web.Request) -> web.Response:
+    return web.json_response(user_answer(caller(request)))
+
+
+@routes.get("/__api__/v1/users")
+async def find_users(request: web.Request) -> web.Response:
+    """By `prefix` of username, first or last name, in any case."""
+    caller(request)
+    prefix = request.query.get("prefix", "").casefold()
+    found = [
+        user
+        for user in rooms(request).identities.all()
+        if any(
+            name.casefold().startswith(prefix)
+            for name in (user.username, user.first_name, user.last_name)
+        )
+    ]
+    return _page(request, found, user_answer)
+
+
+@routes.get("/__api__/v1/users/{guid}")
+async def get_user(request: web.Request) -> web.Response:
+    caller(request)
+    user = rooms(request).identities.get(request.match_info["guid"])
+    if user is None:
+        raise NotFound("There is no such user.")
+    return web.json_response(user_answer(user))
+
+
+@routes.get("/__api__/v1/groups")
+async def find_groups(request: web.Request) -> web.Response:
+    """By `prefix` of the name, in any case."""
+    caller(request)
+    prefix = request.query.get("prefix", "").casefold()
+    groups = rooms(request).identities.groups()
+    return _page(
+        request, [group for group in groups if group.name.casefold().startswith(prefix)], _group
+    )
+
+
+@routes.get("/__api__/v1/groups/{guid}")
+async def get_group(request: web.Request) -> web.Response:
+    caller(request)
+    return web.json_response(_group(_group_of(request)))
+
+
+@routes.get("/__api__/v1/groups/{guid}/members")
+async def find_members(request: web.Request) -> web.Response:
+    caller(request)
+    group = _group_of(request)
+    members = [
+        user
+        for user in rooms(request).identities.all()
+        if any(of_user.guid == group.guid for of_user in user.groups)
+    ]
+    return _page(request, members, user_answer)
+
+
+def user_answer(user: User) -> dict[str, Any]:
+    """A user as Connect's API shows one."""
+    return {
+        "guid": user.guid,
+        "username": user.username,
+        "email": user.email,
+        "first_name": user.first_name,
+        "last_name": user.last_name,
+        "user_role": user.user_role,
+        "created_time": user.created_time,
+        "updated_time": user.created_time,
+        "active_time": None,
+        "confirmed": True,
+        "locked": user.locked,
+    }
+
+
+def _group(group: Group) -> dict[str, Any]:
+    return {"guid": group.guid, "name": group.name, "owner_guid": None}
+
+
+def _group_of(request: web.Request) -> Group:
+    for group in rooms(request).identities.groups():
+        if group.guid == request.match_info["guid"]:
+            return group
+    raise NotFound("There is no such group.")
+
+
+def _page(
+    request: web.Request, found: list[T], answer: Callable[[T], dict[str, Any]]
+) -> web.Response:
+    """One page of results, as `page_number` and `page_size` ask for it."""
+    number = max(1, whole_number(request.query.get("page_number", "1"), "page_number"))
+    size = whole_number(request.query.get("page_size", str(_DEFAULT_PAGE)), "page_size")
+    size = max(1, min(size, _PAGE))
+    page = found[(number - 1) * size : number * size]
+    return web.json_response(
+        {"results": [answer(item) for item in page], "current_page": number, "total": len(found)}
+    )

@@ -1,0 +1,133 @@
+"""The pages of this server itself: the sign-in, and refusals to a browser.
+
+They are kept apart from content, which shares their origin: no content can put one in a
+frame, fetch it, or hold on to a window that shows one, so none can sign its visitor in
+as someone else.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from pathlib import Path
+from urllib.parse import quote
+
+from aiohttp import web
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from local_connect.api.common import rooms
+from local_connect.errors import ApiError, BadRequest, Forbidden
+from local_connect.identity import KEY_HEADERS, SESSION_COOKIE
+from local_connect.store import User
+
+routes = web.RouteTableDef()
+
+SIGN_IN = "/__login__"
+
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+_templates = Environment(
+    loader=PackageLoader("local_connect"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+@routes.get(SIGN_IN)
+async def sign_in_page(request: web.Request) -> web.Response:
+    """The identities to choose from; `url` is where the visitor goes on to."""
+    if (
+        request.headers.get("Sec-Fetch-Mode", "navigate") != "navigate"
+        or request.headers.get("Sec-Fetch-Dest", "document") != "document"
+    ):
+        raise Forbidden("The sign-in page opens in a window of its own only.")
+    identities = rooms(request).identities
+    return _page(
+        "sign_in.html",
+        users=identities.all(),
+        viewer=identities.from_session(request),
+        token=identities.open_form(),
+        url=_local_path(request.query.get("url", SIGN_IN)),
+    )
+
+
+@routes.post(SIGN_IN)
+async def sign_in(request: web.Request) -> web.Response:
+    """Start the session of the chosen identity, or end the one there is."""
+    identities = rooms(request).identities
+    form = await request.post()
+    token, username = form.get("token"), form.get("username")
+    if not isinstance(token, str) or not isinstance(username, str):
+        raise BadRequest("The form is not whole.")
+    if not rooms(request).addresses.is_own_page(request) or not identities.take_form(token):
+        raise Forbidden(
+            f"This form is from another page, or was sent before. Open {SIGN_IN} again."
+        )
+    identities.sign_out(request)
+    response = web.Response(
+        status=303, headers={"Location": _local_path(str(form.get("url", SIGN_IN)))}
+    )
+    if username:
+        session = identities.sign_in(username)
+        if session is None:
+            raise BadRequest(f"There is no user {username}.")
+        response.set_cookie(SESSION_COOKIE, session, path="/", httponly=True, samesite="Lax")
+    else:
+        response.del_cookie(SESSION_COOKIE, path="/")
+    return response
+
+
+@routes.get("/__local__/static/style.css")
+async def style(_request: web.Request) -> web.FileResponse:
+    return web.FileResponse(Path(__file__).parent / "static" / "style.css")
+
+
+def refuse(request: web.Request, refusal: ApiError, viewer: User | None) -> web.Response:
+    """A refusal as a person should see it: a stranger is led to the sign-in page."""
+    sign_in_here = f"{SIGN_IN}?url={quote(request.raw_path, safe='/')}"
+    if refusal.status == HTTPStatus.UNAUTHORIZED:
+        return web.Response(status=302, headers={"Location": sign_in_here})
+    return _page(
+        "refused.html",
+        status=refusal.status,
+        title=HTTPStatus(refusal.status).phrase,
+        error=refusal.error,
+        sign_in=sign_in_here if viewer or refusal.status == HTTPStatus.NOT_FOUND else "",
+    )
+
+
+def wants_page(request: web.Request) -> bool:
+    """Whether a person in a browser asks, and not a program."""
+    return (
+        request.method in ("GET", "HEAD")
+        and "text/html" in request.headers.get("Accept", "")
+        and not any(header in request.headers for header in KEY_HEADERS)
+    )
+
+
+def _page(template: str, *, status: int = 200, **values: object) -> web.Response:
+    return web.Response(
+        text=_templates.get_template(template).render(values),
+        content_type="text/html",
+        status=status,
+        headers=_HEADERS,
+    )
+
+
+def _local_path(url: str) -> str:
+    """The path on this server that a visitor may be sent to; the sign-in page for any other."""
+    plain = url.isascii() and url.isprintable() and " " not in url
+    if plain and url.startswith("/") and not url.startswith("//") and "\\" not in url:
+        return url
+    return SIGN_IN

@@ -1,0 +1,110 @@
+"""Reads the TOML file of identities that `--users` names.
+
+::
+
+    [[users]]
+    username = "alice"
+    user_role = "publisher"            # viewer, publisher or administrator
+    groups = ["data-science", "staff"] # optional, like the rest
+    email = "alice@example.com"
+    first_name = "Alice"
+    last_name = "Liddell"
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from local_connect.errors import LocalConnectError
+from local_connect.identity import ROLES, Identity
+
+_TEXTS = ("email", "first_name", "last_name")
+_KEYS = ("username", "user_role", "groups", *_TEXTS)
+
+
+def read(path: Path) -> tuple[Identity, ...]:
+    """The identities in the file; a mistake raises with its line and what is wrong there."""
+    try:
+        text = path.read_text("utf-8")
+        document = tomllib.loads(text)
+    except OSError as error:
+        raise LocalConnectError(
+            f"The users file {path} cannot be read: {error.strerror}."
+        ) from error
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise LocalConnectError(f"{path}, line {line}: this is not UTF-8.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise LocalConnectError(f"The users file {path} is not TOML: {error}.") from error
+    return _Reader(path, text).identities(document)
+
+
+class _Reader:
+    def __init__(self, path: Path, text: str) -> None:
+        self._path = path
+        self._lines = text.splitlines()
+
+    def identities(self, document: dict[str, Any]) -> tuple[Identity, ...]:
+        for key in document:
+            if key != "users":
+                raise self._fault(f"there is no setting {key}, only [[users]]", key=key)
+        tables = document.get("users")
+        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+            raise self._fault("users are given as tables: [[users]]", key="users")
+        identities = [self._identity(number, table) for number, table in enumerate(tables)]
+        for number, identity in enumerate(identities):
+            if any(identity.username == other.username for other in identities[:number]):
+                raise self._fault(
+                    f"{identity.username} is here twice", table=number, key="username"
+                )
+        if not any(identity.user_role == "administrator" for identity in identities):
+            raise self._fault('none of the users has user_role = "administrator"')
+        return tuple(identities)
+
+    def _identity(self, number: int, table: dict[str, Any]) -> Identity:
+        for key in table:
+            if key not in _KEYS:
+                known = ", ".join(_KEYS)
+                raise self._fault(f"a user has no {key}, only {known}", table=number, key=key)
+        for key in ("username", "user_role"):
+            if key not in table:
+                raise self._fault(f"this user has no {key}", table=number)
+        for key in ("username", "user_role", *_TEXTS):
+            if not _is_printable(table.get(key, "-")) and table[key] != "":
+                raise self._fault(f"{key} is not text on one line", table=number, key=key)
+        if not table["username"]:
+            raise self._fault("the username is empty", table=number, key="username")
+        if table["user_role"] not in ROLES:
+            raise self._fault(
+                f"user_role is {table['user_role']!r}, not one of {', '.join(ROLES)}",
+                table=number,
+                key="user_role",
+            )
+        groups = table.get("groups", [])
+        if not isinstance(groups, list) or not all(map(_is_printable, groups)):
+            raise self._fault(
+                'groups is not a list of names, such as ["staff"]', table=number, key="groups"
+            )
+        return Identity(**{**table, "groups": tuple(dict.fromkeys(groups))})
+
+    def _fault(self, what: str, *, table: int = -1, key: str = "") -> LocalConnectError:
+        return LocalConnectError(f"{self._path}, line {self._line(table, key)}: {what}.")
+
+    def _line(self, table: int, key: str) -> int:
+        """The line of the n-th `[[users]]`, or of a key in it; TOML's parser keeps none."""
+        heads = [n for n, line in enumerate(self._lines) if re.match(r"\s*\[\[\s*users\s*]]", line)]
+        start = heads[table] if 0 <= table < len(heads) else 0
+        end = heads[table + 1] if 0 <= table < len(heads) - 1 else len(self._lines)
+        if key:
+            wanted = re.compile(rf"""[\s{{,\[]*["']?{re.escape(key)}["']?\s*[=.\]]""")
+            for number in range(start, end):
+                if wanted.match(self._lines[number]):
+                    return number + 1
+        return start + 1
+
+
+def _is_printable(value: Any) -> bool:
+    return isinstance(value, str) and value != "" and value.isprintable()
