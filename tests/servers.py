@@ -1,0 +1,153 @@
+"""The real `local-connect`, run as its users run it: a process of its own, on a free port."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+LOCAL_CONNECT = Path(sys.executable).with_name("local-connect")
+
+#: seconds that a server may take to start, and to stop
+PATIENCE = 30
+
+_ADDRESS = re.compile(r"serves at (http://\S+)")
+_ADMINISTRATOR = re.compile(r"^ +\S+ +administrator +key (\S+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class User:
+    """One identity, as `GET /__local__/users` describes it."""
+
+    username: str
+    guid: str
+    user_role: str
+    groups: list[str]
+    api_key: str
+
+
+class LocalConnect:
+    """A server that answers. Made by `running_server`."""
+
+    def __init__(self, data: Path, *options: str) -> None:
+        self.data = data
+        self.process = start(data, *options)
+        try:
+            printed = self._wait_for(_ADMINISTRATOR)
+            self.url = self._wait_for(_ADDRESS)
+            self.client = httpx.Client(base_url=self.url, timeout=60, trust_env=False)
+            # it says where it is only once it is there
+            self.client.get("/__local__/health").raise_for_status()
+            answer = self.client.get(
+                "/__local__/users", headers={"Authorization": f"Key {printed}"}
+            ).raise_for_status()
+        except BaseException:
+            self.process.kill()
+            self.process.wait()
+            raise
+        self.users = {user["username"]: User(**user) for user in answer.json()}
+
+    @property
+    def output(self) -> str:
+        """What it has printed since it started."""
+        return output_file(self.data).read_text("utf-8")
+
+    @property
+    def running(self) -> bool:
+        return self.process.poll() is None
+
+    def request(
+        self, method: str, path: str, *, user: str | None = "alice", **options: Any
+    ) -> httpx.Response:
+        """Send one request with the key of `user`, or with none; redirects are not followed."""
+        headers = httpx.Headers(options.pop("headers", None))
+        if user:
+            headers["Authorization"] = f"Key {self.users[user].api_key}"
+        return self.client.request(method, path, headers=headers, **options)
+
+    def get(self, path: str, *, user: str | None = "alice", **options: Any) -> httpx.Response:
+        return self.request("GET", path, user=user, **options)
+
+    def stop(self) -> None:
+        """Stop it as Ctrl-C or a service manager does; it must end well."""
+        self.client.close()
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            status = self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise AssertionError(f"It did not stop.\n{self.output}") from None
+        assert status == 0, f"It ended with status {status}.\n{self.output}"
+
+    def kill(self) -> None:
+        """End it as a crash would: it gets no chance to tidy up."""
+        self.client.close()
+        self.process.kill()
+        self.process.wait(PATIENCE)
+
+    def _wait_for(self, pattern: re.Pattern[str]) -> str:
+        deadline = time.monotonic() + PATIENCE
+        while not (match := pattern.search(self.output)):
+            assert self.running, f"local-connect did not start.\n{self.output}"
+            assert time.monotonic() < deadline, f"It does not say where it is.\n{self.output}"
+            time.sleep(0.02)
+        return match[1]
+
+
+@contextmanager
+def running_server(data: Path, *options: str) -> Iterator[LocalConnect]:
+    """A server on the data directory `data`, stopped at the end unless it already was."""
+    server = LocalConnect(data, *options)
+    try:
+        yield server
+    except BaseException:
+        server.kill()
+        raise
+    if server.running:
+        server.stop()
+
+
+def start(data: Path, *options: str) -> subprocess.Popen[bytes]:
+    """Start `local-connect` on a free port, unless the options name one, without waiting for it."""
+    with output_file(data).open("wb") as output:
+        return subprocess.Popen(
+            [LOCAL_CONNECT, "--port", "0", "--data", data, *options],
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+
+
+def run(data: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run `local-connect` to its end: with a command, or with something that stops it at once."""
+    return subprocess.run(
+        [LOCAL_CONNECT, "--port", "0", "--data", data, *options],
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=2 * PATIENCE,
+        check=False,
+    )
+
+
+def environment() -> dict[str, str]:
+    """This process's environment, less what would direct the server or its command elsewhere."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("CONNECT_", "LOCAL_CONNECT_"))
+    }
+
+
+def output_file(data: Path) -> Path:
+    return data.with_name(f"{data.name}.log")
