@@ -1,6 +1,6 @@
 """One contract, every example, every target.
 
-A test that asks for `content` runs once for each pair of target and example; one that asks for
+A test that asks for `content` runs once for each target, example and viewer; one that asks for
 `example`, once for each example; one that asks for `process`, wherever a test can start a process
 of its own making. The marks narrow it:
 
@@ -42,13 +42,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
     if "content" in metafunc.fixturenames:
         mark = metafunc.definition.get_closest_marker("plays_connect")
-        pairs = {
-            f"{target}-{example.directory}": (target, example)
+        places = {
+            f"{target}-{example.directory}-{viewer.name if viewer else 'nobody'}": (
+                target,
+                example,
+                viewer,
+            )
             for target in targets
             for example in examples
+            for viewer in TARGETS[target].viewers
             if mark is None or TARGETS[target].plays_connect == mark.args[0]
         }
-        metafunc.parametrize("content", pairs.values(), ids=pairs, indirect=True)
+        metafunc.parametrize("content", places.values(), ids=places, indirect=True)
     if "process" in metafunc.fixturenames:
         names = [target for target in targets if issubclass(TARGETS[target], Process)]
         metafunc.parametrize("process", names, indirect=True)
@@ -72,9 +77,9 @@ def targets(
 
 @pytest.fixture
 def content(request: pytest.FixtureRequest, targets: dict[str, Target]) -> Content:
-    """One example, live on one target."""
-    name, example = request.param
-    return targets[name].deploy(example)
+    """One example, live on one target, seen by one viewer."""
+    name, example, viewer = request.param
+    return targets[name].deploy(example).seen_by(viewer)
 
 
 @pytest.fixture

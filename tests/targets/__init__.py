@@ -4,8 +4,11 @@ Add one to TARGETS and every contract test runs there too.
 """
 
 from tests.targets.base import ALICE, BOB, CREDENTIALS, Content, Headers, Target, User
+from tests.targets.local_connect import LocalConnect
 from tests.targets.process import OldestProcess, Process
 
-TARGETS: dict[str, type[Target]] = {target.name: target for target in (Process, OldestProcess)}
+TARGETS: dict[str, type[Target]] = {
+    target.name: target for target in (Process, OldestProcess, LocalConnect)
+}
 
 __all__ = ["ALICE", "BOB", "CREDENTIALS", "TARGETS", "Content", "Headers", "Target", "User"]

@@ -1,8 +1,10 @@
 """What a test may know of the place where an example runs."""
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import ClassVar
 
@@ -26,29 +28,47 @@ ALICE = User("alice", groups=("data-science", "staff"))
 BOB = User("bob")
 
 
+class Viewer(Enum):
+    """Stands for whoever the content is `seen_by`."""
+
+    SAME = "same"
+
+
 class Content(ABC):
     """An example that is deployed and answers.
 
     `url` is where it is mounted and ends with a slash; paths are relative to it.
+    `viewer` is who asks where a test does not say; None is a visitor who is not signed in.
     """
+
+    viewer: User | None = ALICE
 
     def __init__(self, example: Example, url: str) -> None:
         self.example = example
         self.url = url
         self.client = httpx.Client(timeout=30, trust_env=False)
 
+    def seen_by(self, viewer: User | None) -> "Content":
+        """The same content, asked as someone else."""
+        other = copy.copy(self)
+        other.viewer = viewer
+        return other
+
     def request(
-        self, method: str, path: str, *, user: User | None = ALICE, headers: Headers = ()
+        self,
+        method: str,
+        path: str,
+        *,
+        user: User | Viewer | None = Viewer.SAME,
+        headers: Headers = (),
     ) -> httpx.Response:
-        """Send one request as `user`, or as a visitor who is not signed in where that is None.
+        """Send one request as `user`. Redirects are not followed."""
+        who = self.viewer if isinstance(user, Viewer) else user
+        return self.client.request(method, self.url + path, headers=[*self.identify(who), *headers])
 
-        Redirects are not followed.
-        """
-        return self.client.request(
-            method, self.url + path, headers=[*self.identify(user), *headers]
-        )
-
-    def get(self, path: str, *, user: User | None = ALICE, headers: Headers = ()) -> httpx.Response:
+    def get(
+        self, path: str, *, user: User | Viewer | None = Viewer.SAME, headers: Headers = ()
+    ) -> httpx.Response:
         return self.request("GET", path, user=user, headers=headers)
 
     @abstractmethod
@@ -62,6 +82,8 @@ class Content(ABC):
 class Target(ABC):
     """Somewhere to deploy to. One is made for each test session.
 
+    Each test of the contract runs there as each of the `viewers`.
+
     `plays_connect` is true where the test itself sets the headers that Connect would set. Elsewhere
     a gateway does, and drops a client's own.
 
@@ -70,6 +92,7 @@ class Target(ABC):
 
     name: ClassVar[str]
     plays_connect: ClassVar[bool]
+    viewers: ClassVar[tuple[User | None, ...]] = (ALICE,)
 
     def __init__(self, *, cache: Path, scratch: Path) -> None:
         self.cache = cache
