@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import JSON, Engine, ForeignKey, UniqueConstraint, create_engine, event
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
@@ -198,7 +199,14 @@ class Store:
                 f"The data directory {self.data} cannot be used: {error.strerror}. "
                 "Name another with --data."
             ) from error
-        self.engine = _open(self.data / "local-connect.db")
+        database = self.data / "local-connect.db"
+        try:
+            self.engine = _open(database)
+        except DatabaseError as error:
+            raise LocalConnectError(
+                f"The database {database} cannot be used: {error.orig}. "
+                "Name another directory with --data, or move this one away."
+            ) from error
 
     @contextmanager
     def session(self) -> Iterator[Session]:

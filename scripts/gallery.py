@@ -3,7 +3,8 @@
     gallery.py names                          the examples, one a line
     gallery.py server [--name SAVED]          say where a deployment would go
     gallery.py deploy EXAMPLE [--name SAVED]  deploy one with rsconnect
-    gallery.py show                           where the examples are live, until Ctrl-C
+    gallery.py show                           open the examples to everyone on the server of
+                                              the environment, and say where, until Ctrl-C
     gallery.py sync                           write what is generated from shared/ and gallery.toml
 """
 
@@ -127,17 +128,21 @@ def find(where: RSConnectServer, example: str) -> str | None:
 
 
 def show() -> None:
-    """Print where every example is live on the server of the environment; wait for Ctrl-C."""
+    """Open every example to everyone, print where it is, and wait for Ctrl-C."""
     where = server("")
+    base = where.url.rstrip("/")
     print()
-    for example, about in catalogue().items():
-        guid = find(where, example)
-        print(f"{about['title']} ({example})")
-        for kind in ("console", "list", "hello"):
-            if kind in about:
-                print(f"  {kind:<8} {where.url.rstrip('/')}/content/{guid}/{about[kind]}")
-        print()
-    print("The APIs answer to the key of an identity, for one:")
+    with RSConnectClient(where) as client:
+        for example, about in catalogue().items():
+            guid = find(where, example)
+            client.content_update(str(guid), {"access_type": "all"})
+            print(f"{about['title']} ({example})")
+            for kind in ("console", "list", "hello"):
+                if kind in about:
+                    print(f"  {kind:<8} {base}/content/{guid}/{about[kind]}")
+            print()
+    print("They are open to everyone. Come in as someone, in a browser or by a key:")
+    print(f"  {base}/__login__")
     print(f"  curl -H 'Authorization: Key {where.api_key}' <address>")
     print()
     print("Ctrl-C ends it.", flush=True)
