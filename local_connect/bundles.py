@@ -11,6 +11,7 @@ import errno
 import gzip
 import hashlib
 import json
+import os
 import posixpath
 import re
 import shutil
@@ -257,7 +258,11 @@ def _compare(manifest: Manifest, app: Path, names: set[str]) -> None:
         raise BadRequest(f"{missing[0]} is in the manifest but not in the bundle. {again}")
     if extra := sorted(names - manifest.checksums.keys() - {MANIFEST}):
         raise BadRequest(f"{extra[0]} is in the bundle but not in its manifest. {again}")
+    inside = os.path.realpath(app)
     for name, expected in manifest.checksums.items():
+        # two links may lead out together where neither does by itself
+        if not Path(os.path.realpath(app / name)).is_relative_to(inside):
+            raise BadRequest(f"The link {name} leads out of the bundle's directory.")
         if not (app / name).is_file():
             raise BadRequest(f"{name} in the bundle is a link to nothing in the bundle.")
         with (app / name).open("rb") as file:
