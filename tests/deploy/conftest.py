@@ -184,3 +184,6 @@ def assert_recorded(server: LocalConnect) -> None:
         bundle["id"] for item in everything for bundle in Content(server, item["guid"]).bundles
     }
     assert {directory.name for directory in (server.data / "bundles").iterdir()} == recorded
+    for environment in (server.data / "environments").iterdir():
+        assert (environment / "bin" / "python").exists()
+        assert (environment / "complete.json").exists()
