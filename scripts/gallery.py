@@ -1,11 +1,11 @@
 """What the Makefile does with the catalogue: list, check, deploy, show and copy.
 
-    gallery.py names                          the examples, one a line
-    gallery.py server [--name SAVED]          say where a deployment would go
-    gallery.py deploy EXAMPLE [--name SAVED]  deploy one with rsconnect
-    gallery.py show                           open the examples to everyone on the server of
-                                              the environment, and say where, until Ctrl-C
-    gallery.py sync                           write what is generated from shared/ and gallery.toml
+gallery.py names                          the examples, one a line
+gallery.py server [--name SAVED]          say where a deployment would go
+gallery.py deploy EXAMPLE [--name SAVED]  deploy one with rsconnect
+gallery.py show                           open the examples to everyone on the server of
+                                          the environment, and say where, until Ctrl-C
+gallery.py sync                           write what is generated from shared/ and gallery.toml
 """
 
 from __future__ import annotations
@@ -87,11 +87,13 @@ def server(name: str) -> RSConnectServer:
 def deploy(example: str, name: str) -> int:
     """Deploy one example by the real rsconnect, each line of it behind the example's name.
 
-    The example's content on that server is updated where there is one, found by its name
-    and owner, so that neither a fresh checkout nor a server that forgot makes a second.
+    The caller's content of the example's name is updated, and made first where there is
+    none, so that a fresh checkout does not make a second. rsconnect's own choice of a name
+    would dodge other people's content of that name, and not be found again.
     """
-    entrypoint = catalogue()[example]["entrypoint"]
-    guid = find(server(name), example)
+    about = catalogue()[example]
+    where = server(name)
+    guid = find(where, example) or create(where, example, about["title"])
     environment = dict(os.environ)
     target = []
     if name:
@@ -102,8 +104,8 @@ def deploy(example: str, name: str) -> int:
         [
             str(Path(sys.executable).with_name("rsconnect")),
             *("deploy", "api", *target),
-            *("--entrypoint", entrypoint),
-            *(("--app-id", guid) if guid else ("--new",)),
+            *("--entrypoint", about["entrypoint"]),
+            *("--app-id", guid),
             str(ROOT / example),
         ],
         env=environment | {"PYTHONUNBUFFERED": "1"},
@@ -127,6 +129,14 @@ def find(where: RSConnectServer, example: str) -> str | None:
     return next((item["guid"] for item in found if item["name"] == example), None)
 
 
+def create(where: RSConnectServer, example: str, title: str) -> str:
+    """Make content of that name, which is the caller's to choose, and tell its GUID."""
+    with RSConnectClient(where) as client:
+        guid: str = client.content_create(example)["guid"]
+        client.content_update(guid, {"title": title})
+    return guid
+
+
 def show() -> None:
     """Open every example to everyone, print where it is, and wait for Ctrl-C."""
     where = server("")
@@ -134,8 +144,8 @@ def show() -> None:
     print()
     with RSConnectClient(where) as client:
         for example, about in catalogue().items():
-            guid = find(where, example)
-            client.content_update(str(guid), {"access_type": "all"})
+            guid = str(find(where, example))
+            client.content_update(guid, {"access_type": "all"})
             print(f"{about['title']} ({example})")
             for kind in ("console", "list", "hello"):
                 if kind in about:

@@ -1,0 +1,82 @@
+"""A checkout to type commands in, and a server to send them to."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.catalogue import ROOT
+from tests.servers import LocalConnect, environment, running_server
+
+
+class Checkout:
+    """A copy of what git tracks, with the virtual environment that these tests run in."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        tracked = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        for name in filter(None, tracked.stdout.split("\0")):
+            if (ROOT / name).is_file():
+                (directory / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, directory / name)
+        (directory / ".venv").symlink_to(Path(sys.prefix))
+        self.home = directory.with_name(f"{directory.name}-home")
+        self.home.mkdir()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a newcomer's shell would have: no server, no key, a home of its own."""
+        inherited = {
+            name: value
+            for name, value in environment().items()
+            if not name.startswith(("MAKE", "MFLAGS", "SERVER", "PYTEST_"))
+        }
+        return inherited | {
+            "HOME": str(self.home),
+            "XDG_CONFIG_HOME": str(self.home / ".config"),
+            "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR", str(_uv_cache())),
+        }
+
+    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end in the checkout; standard error is part of `stdout`."""
+        return subprocess.run(
+            command,
+            cwd=self.directory,
+            env=self.environment | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            timeout=180,
+            check=False,
+        )
+
+
+def _uv_cache() -> Path:
+    """Where uv keeps wheels, so that another home does not mean another download."""
+    uv = Path(sys.executable).with_name("uv")
+    found = subprocess.run([uv, "cache", "dir"], capture_output=True, text=True, check=True)
+    return Path(found.stdout.strip())
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    directory = tmp_path / "checkout"
+    directory.mkdir()
+    return Checkout(directory)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalConnect]:
+    with running_server(tmp_path_factory.mktemp("server") / "data") as server:
+        yield server

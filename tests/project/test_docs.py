@@ -1,0 +1,53 @@
+"""What is written about the project, held against the project."""
+
+import re
+import subprocess
+
+from tests.catalogue import EXAMPLES, ROOT
+from tests.project.conftest import Checkout
+from tests.servers import LOCAL_CONNECT
+
+MANUAL = (ROOT / "docs" / "local-connect.md").read_text("utf-8")
+
+
+def test_readme_has_the_table_of_the_catalogue(checkout: Checkout) -> None:
+    before = (ROOT / "README.md").read_text("utf-8")
+    assert checkout.run("make", "sync").returncode == 0
+    assert (checkout.directory / "README.md").read_text("utf-8") == before
+    for example in EXAMPLES:
+        assert f"[{example.directory}]({example.directory}/)" in before
+
+
+def test_links_lead_somewhere() -> None:
+    for page in [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("*-example/README.md")]:
+        for link in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8")):
+            assert "://" in link or (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_manual_has_every_option_and_its_default() -> None:
+    options = subprocess.run(
+        [LOCAL_CONNECT, "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"COLUMNS": "200"},
+    ).stdout
+    for option, rest in re.findall(r"^  (--[a-z-]+)(.*(?:\n   +.*)*)", options, re.MULTILINE):
+        if option in ("--help", "--version"):
+            continue
+        row = re.search(rf"^\| `{option}` \|(.*?)\|", MANUAL, re.MULTILINE)
+        assert row, f"{option} is not in the manual"
+        default = re.search(r"\[default:\s+([^;\]]+)", rest)
+        assert row[1].strip(" `") == (re.sub(r"\s", "", default[1]) if default else ""), option
+
+
+def test_manual_has_every_route() -> None:
+    source = "".join(path.read_text("utf-8") for path in ROOT.glob("local_connect/api/*.py"))
+    routes = re.findall(r'@routes\.(\w+)\(\s*"/__api__/([^"]+)"', source)
+    assert len(routes) > 20
+    rows = [line for line in MANUAL.splitlines() if line.startswith("| `")]
+    for method, path in routes:
+        short = re.sub(r"^v1/content/\{guid\}/(permissions|bundles)/", r"…/\1/", path)
+        row = [line for line in rows if f"`{path}`" in line or f"`{short}`" in line]
+        assert row, f"{path} is not in the manual"
+        assert method.upper() in row[0], f"{method} of {path} is not in the manual"

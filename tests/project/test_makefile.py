@@ -1,0 +1,209 @@
+"""The Makefile's targets, typed as a newcomer would."""
+
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import subprocess
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.catalogue import EXAMPLES
+from tests.project.conftest import Checkout
+from tests.rsconnect_cli import rsconnect
+from tests.servers import LocalConnect
+
+DIRECTORIES = [example.directory for example in EXAMPLES]
+PATIENCE = 120
+
+
+def names(server: LocalConnect, owner: str) -> list[str]:
+    """The content on the server that belongs to `owner`."""
+    found: list[dict[str, Any]] = server.get(
+        "/__api__/v1/content",
+        user="admin",
+        params={"owner_guid": server.users[owner].guid},
+    ).json()
+    return sorted(item["name"] for item in found)
+
+
+def save(checkout: Checkout, server: LocalConnect, user: str, name: str) -> None:
+    done = rsconnect(
+        *("add", "--name", name, "--server", server.url),
+        *("--api-key", server.users[user].api_key),
+        home=checkout.home,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_make_lists_the_targets(checkout: Checkout) -> None:
+    done = checkout.run("make")
+    assert done.returncode == 0
+    for target in ("gallery", "test", "deploy", "sync", "lint", "clean"):
+        assert f"make {target} " in done.stdout
+    for directory in DIRECTORIES:
+        assert directory in done.stdout
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {},
+        {"CONNECT_SERVER": "http://127.0.0.1:1"},
+        {"CONNECT_API_KEY": "key"},
+    ],
+    ids=["nothing", "server", "key"],
+)
+def test_deploy_says_what_it_needs(checkout: Checkout, environment: dict[str, str]) -> None:
+    done = checkout.run("make", "deploy", **environment)
+    assert done.returncode != 0
+    assert "SERVER=<name that rsconnect add saved>" in done.stdout
+    assert "CONNECT_SERVER and CONNECT_API_KEY" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_deploy_by_environment_and_again_from_elsewhere(
+    checkout: Checkout, server: LocalConnect
+) -> None:
+    where = {"CONNECT_SERVER": server.url, "CONNECT_API_KEY": server.users["alice"].api_key}
+    done = checkout.run("make", "-j4", "deploy", **where)
+    assert done.returncode == 0, done.stdout
+    assert names(server, "alice") == sorted(DIRECTORIES)
+
+    # a fresh checkout has no record of what was deployed before
+    for directory in DIRECTORIES:
+        shutil.rmtree(checkout.directory / directory / "rsconnect-python")
+    done = checkout.run("make", f"deploy-{DIRECTORIES[0]}", **where)
+    assert done.returncode == 0, done.stdout
+    assert names(server, "alice") == sorted(DIRECTORIES)
+
+
+def test_deploy_to_a_saved_server_whatever_the_environment_says(
+    checkout: Checkout, server: LocalConnect
+) -> None:
+    save(checkout, server, "admin", "here")
+    done = checkout.run(
+        *("make", f"deploy-{DIRECTORIES[-1]}", "SERVER=here"),
+        CONNECT_SERVER="http://127.0.0.1:1",
+        CONNECT_API_KEY="of someone else",
+    )
+    assert done.returncode == 0, done.stdout
+    assert DIRECTORIES[-1] in names(server, "admin")
+
+
+def test_deploy_to_a_server_that_is_not_saved(checkout: Checkout) -> None:
+    done = checkout.run("make", "deploy", "SERVER=nowhere")
+    assert done.returncode != 0
+    assert "nowhere" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_one_failing_deployment_does_not_stop_the_others(
+    checkout: Checkout, server: LocalConnect
+) -> None:
+    broken, *others = DIRECTORIES
+    (checkout.directory / broken / "app.py").write_text("raise SystemExit('broken on purpose')\n")
+    save(checkout, server, "admin", "here")
+    done = checkout.run("make", "-j4", "deploy", "SERVER=here")
+    assert done.returncode != 0
+    assert f"{broken} | NOT DEPLOYED" in done.stdout
+    assert "broken on purpose" in done.stdout
+    assert set(others) <= set(names(server, "admin"))
+    for other in others:
+        assert f"{other} | NOT DEPLOYED" not in done.stdout
+
+
+def test_a_deployment_inside_local_connect(checkout: Checkout) -> None:
+    done = checkout.run(
+        *(".venv/bin/local-connect", "--port", "0", "--", "bash", "-c", "make -j2 deploy")
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_sync_writes_the_copies_and_the_table(checkout: Checkout) -> None:
+    before = (checkout.directory / "README.md").read_text("utf-8")
+    copy = checkout.directory / DIRECTORIES[0] / "greetings.json"
+    source = copy.read_bytes()
+    copy.write_text("{}", "utf-8")
+    (checkout.directory / "README.md").write_text(
+        before.replace(DIRECTORIES[0] + "/)", "nothing/)"), "utf-8"
+    )
+    done = checkout.run("make", "sync")
+    assert done.returncode == 0, done.stdout
+    assert copy.read_bytes() == source
+    assert (checkout.directory / "README.md").read_text("utf-8") == before
+
+
+def test_run_one_example(checkout: Checkout) -> None:
+    process = subprocess.Popen(
+        ["make", f"run-{DIRECTORIES[0]}", "ARGS=--port 0"],
+        cwd=checkout.directory,
+        env=checkout.environment | {"PYTHONUNBUFFERED": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            if match := re.search(r"Running on (http://\S+)", line):
+                break
+        assert match
+        answer = httpx.get(f"{match[1]}/{EXAMPLES[0].list}", trust_env=False)
+        assert answer.json()[0]["lang"] == "ar"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(PATIENCE)
+        process.stdout.close()
+
+
+def test_gallery_until_ctrl_c(checkout: Checkout) -> None:
+    """On a terminal, as it is meant; then again, which updates the same content."""
+    assert gallery(checkout) == gallery(checkout)
+
+
+def gallery(checkout: Checkout) -> list[str]:
+    """Run `make gallery`, visit each address that it prints, and Ctrl-C; their paths."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(checkout.directory)
+        os.execvpe("make", ["make", "gallery", "PORT=0"], checkout.environment)  # noqa: S606
+    printed = b""
+    deadline = time.monotonic() + PATIENCE
+
+    def read_until(wanted: bytes) -> None:
+        nonlocal printed
+        while wanted not in printed:
+            assert time.monotonic() < deadline, printed.decode()
+            if select.select([terminal], [], [], 1)[0]:
+                try:
+                    chunk = os.read(terminal, 1 << 16)
+                except OSError:
+                    chunk = b""
+                if not chunk:
+                    return
+                printed += chunk
+
+    try:
+        read_until(b"Ctrl-C ends it.")
+        found = re.findall(r"^  (?:console|list|hello) +(http\S+)", printed.decode(), re.MULTILINE)
+        answers = [httpx.get(url, trust_env=False) for url in found]
+        assert {answer.status_code for answer in answers} == {200}, printed.decode()
+        for example in EXAMPLES:
+            assert example.title in printed.decode()
+        os.write(terminal, b"\x03")
+        read_until(b"there is no such line, so this reads to the end")
+    finally:
+        _, status = os.waitpid(child, 0)
+        os.close(terminal)
+    assert "Traceback" not in printed.decode()
+    assert "Error" not in printed.decode().split("Ctrl-C ends it.")[1]
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    return [answer.request.url.path for answer in answers]
