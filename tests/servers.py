@@ -20,7 +20,7 @@ LOCAL_CONNECT = Path(sys.executable).with_name("local-connect")
 PATIENCE = 30
 
 _ADDRESS = re.compile(r"serves at (http://\S+)")
-_ADMINISTRATOR = re.compile(r"^ +\S+ +administrator +key (\S+)", re.MULTILINE)
+_ADMINISTRATOR = re.compile(r"^ .+ administrator +key (\S+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)

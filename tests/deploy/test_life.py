@@ -1,0 +1,214 @@
+"""The life of a server: its command, its data over a restart, and what is left after it."""
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.conftest import Person
+from tests.rsconnect_cli import RSCONNECT
+from tests.servers import LOCAL_CONNECT, LocalConnect, environment, run, running_server
+
+#: an app that starts a process of its own, which would run for ever
+WITH_A_CHILD = """
+import subprocess, sys
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [b'{"version": "with a child"}']
+"""
+
+
+def content_processes(data: Path) -> list[str]:
+    """Whatever runs by an environment of this data directory."""
+    listing = subprocess.run(
+        ["ps", "-A", "-ww", "-o", "pid=,stat=,command="], capture_output=True, text=True, check=True
+    )
+    ours = str(data.resolve() / "environments")
+    return [line for line in listing.stdout.splitlines() if ours in line]
+
+
+def wait_until_none_is_left(data: Path) -> None:
+    deadline = time.monotonic() + 5
+    while (left := content_processes(data)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert left == []
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+def test_restart(data: Path, tmp_path: Path, app: Path) -> None:
+    with running_server(data) as server:
+        before = server.users
+        alice = Person(server, "alice", tmp_path / "alice")
+        content = alice.deploy("api", "-E", "COLOUR=blue", app)
+        (app / "app.py").write_text(WITH_A_CHILD)
+        other = alice.deploy("api", "--new", "--entrypoint", "app:app", app)
+        assert other.version == "with a child"
+        # two apps, and the child of one
+        assert len(content_processes(data)) == 3
+        item, bundles = content.item, content.bundles
+        server.stop()
+        assert content_processes(data) == []
+
+    with running_server(data, "--port", server.url.rpartition(":")[2]) as again:
+        assert again.users == before
+        assert content_processes(data) == []
+        content = type(content)(again, content.guid)
+        assert content.echo()["version"] == "one"
+        assert content.echo()["variables"]["COLOUR"] == "blue"
+        assert (content.item, content.bundles) == (item, bundles)
+        # its record is as good as ever
+        alice = Person(again, "alice", tmp_path / "alice")
+        assert alice.deploy("api", "--entrypoint", "app:app", app).guid == other.guid
+
+
+def test_killed(data: Path, tmp_path: Path, app: Path) -> None:
+    with running_server(data) as server:
+        content = Person(server, "alice", tmp_path / "alice").deploy("api", app)
+        (app / "app.py").write_text(WITH_A_CHILD)
+        other = Person(server, "alice", tmp_path / "alice").deploy("api", "--new", app)
+        assert other.version == "with a child"
+        assert len(content_processes(data)) == 3
+        # an upload that the crash cuts short
+        half_done = data / "bundles" / ".incoming-half-done"
+        half_done.mkdir()
+        server.kill()
+        wait_until_none_is_left(data)
+
+    with running_server(data) as again:
+        assert type(content)(again, content.guid).version == "one"
+        assert not half_done.exists()
+
+
+def test_interrupted(data: Path) -> None:
+    with running_server(data) as server:
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(30) == 0
+        assert "Traceback" not in server.output
+
+
+WHO_AM_I = """
+import json, os, sys, urllib.request
+request = urllib.request.Request(
+    os.environ["CONNECT_SERVER"] + "/__api__/v1/user",
+    headers={"Authorization": "Key " + os.environ["CONNECT_API_KEY"]},
+)
+user = json.load(urllib.request.urlopen(request))
+print(user["user_role"], *sys.argv[1:])
+sys.exit(7)
+"""
+
+
+def test_command(data: Path) -> None:
+    # its options are its own, and its status is the server's
+    done = run(data, "--", sys.executable, "-c", WHO_AM_I, "--port", "x", "--", "--help")
+    assert done.stdout == "administrator --port x -- --help\n", done.stderr
+    assert done.returncode == 7
+
+
+def test_command_that_cannot_be_found(data: Path) -> None:
+    done = run(data, "--", "no-such-command", "--with", "arguments")
+    assert done.returncode == 127
+    assert done.stderr == "local-connect: no-such-command: No such file or directory\n"
+    assert done.stdout == ""
+
+
+def test_command_that_a_signal_ends(data: Path) -> None:
+    done = run(data, "--", "sh", "-c", "kill -TERM $$")
+    assert done.returncode == 128 + signal.SIGTERM
+
+
+def test_a_request_to_stop_reaches_the_command(data: Path) -> None:
+    script = 'trap "echo stopped; exit 9" TERM; echo ready; while :; do sleep 0.05; done'
+    with subprocess.Popen(
+        [LOCAL_CONNECT, "--port", "0", "--data", data, "--", "sh", "-c", script],
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.terminate()
+        assert process.stdout.read() == "stopped\n"
+        assert process.wait(30) == 9
+
+
+def test_deploy_as_a_command(data: Path, tmp_path: Path, app: Path) -> None:
+    # `sh` as in CI: a home of its own, then the real thing
+    script = f'HOME={tmp_path} XDG_CONFIG_HOME={tmp_path} exec {RSCONNECT} deploy api "$@"'
+    done = run(data, "--", "sh", "-c", script, "sh", "--quiet", str(app))
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/content/[0-9a-f-]{36}/\n", done.stdout)
+    assert content_processes(data) == []
+
+    done = run(data, "--", "sh", "-c", script, "sh", "--new", "--entrypoint", "ap:app", str(app))
+    assert done.returncode == 1
+    assert "No module named 'ap'" in done.stdout + done.stderr
+    assert content_processes(data) == []
+
+
+@contextmanager
+def port_in_use() -> Iterator[str]:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        yield str(holder.getsockname()[1])
+
+
+def test_a_port_in_use(data: Path) -> None:
+    with port_in_use() as port:
+        done = run(data, "--port", port)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"Error: Cannot listen on 127.0.0.1 port {port}: ")
+    assert "in use" in line
+    assert "--port" in line
+
+
+def test_a_data_directory_in_use(server: LocalConnect) -> None:
+    done = run(server.data)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert f"The data directory {server.data} is in use by another local-connect" in line
+    assert f"(process {server.process.pid})" in line
+    assert server.get("/__local__/health").is_success
+
+
+def test_a_data_directory_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = run(tmp_path / "file" / "data")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("Error: The data directory ")
+
+
+def test_what_is_private_stays_private(server: LocalConnect) -> None:
+    # keys are in the data directory, so it is for the person who runs the server
+    assert server.data.stat().st_mode & 0o077 == 0
+
+
+def test_what_it_says_first(server: LocalConnect) -> None:
+    first, *others = server.output.splitlines()
+    assert f" serves at {server.url} " in first
+    assert str(server.data) in first
+    for user in server.users.values():
+        assert any(user.username in line and user.api_key in line for line in others)
+
+
+def test_health(server: LocalConnect) -> None:
+    assert server.get("/__local__/health", user=None).json()["status"] == "ok"
