@@ -31,6 +31,12 @@ _COMPLETE = "complete.json"
 #: what the code inside a content process needs
 _OLDEST_PYTHON = Version("3.9")
 
+#: how a line of a requirements file names a file or a directory
+_LEADS_TO_FILES = (
+    *(".", "/", "-r", "-c", "-e", "-f"),
+    *("--requirement", "--constraint", "--editable", "--find-links"),
+)
+
 Log = Callable[[str], Awaitable[None]]
 
 
@@ -205,7 +211,7 @@ def _name(requirements: Path, app: Path, python: Python) -> str:
     wanted = sorted(line for line in lines if line and not line.startswith("#"))
     digest = hashlib.sha256(f"{python.executable} {python.version}\n".encode())
     digest.update("\n".join(wanted).encode())
-    if any(line.startswith((".", "/", "-r", "-c", "-e", "--")) or "@" in line for line in wanted):
+    if any(line.startswith(_LEADS_TO_FILES) or "file:" in line or "@ ." in line for line in wanted):
         # the requirements lead to files of the bundle, so the environment is the bundle's own
         digest.update(str(app).encode())
     return digest.hexdigest()[:16]

@@ -15,7 +15,7 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from local_connect.api.common import rooms
-from local_connect.errors import ApiError, BadRequest, Forbidden
+from local_connect.errors import ApiError, BadRequest, Forbidden, NotImplementedHere
 from local_connect.identity import KEY_HEADERS, SESSION_COOKIE
 from local_connect.store import User
 
@@ -88,6 +88,14 @@ async def sign_in(request: web.Request) -> web.Response:
     else:
         response.del_cookie(SESSION_COOKIE, path="/")
     return response
+
+
+@routes.get("/connect{path:(/.*)?}")
+async def dashboard(_request: web.Request) -> web.Response:
+    raise NotImplementedHere(
+        "local-connect does not implement Connect's dashboard. Content is at its content_url, "
+        "which rsconnect prints as its direct URL."
+    )
 
 
 @routes.get("/__local__/static/style.css")
