@@ -8,7 +8,7 @@ import shutil
 from typing import Any
 
 from aiohttp import web
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 
 from local_connect import access
@@ -111,7 +111,8 @@ async def delete_content(request: web.Request) -> web.Response:
     rooms(request).vanities.remove(content.guid)
     with store.session() as session:
         bundle_ids = session.scalars(select(Bundle.id).filter_by(content_guid=content.guid)).all()
-        session.delete(session.get_one(Content, content.id))
+        # whatever belongs to it goes by the database's own cascade
+        session.execute(delete(Content).filter_by(id=content.id))
     await rooms(request).processes.retire(content.guid)
     for bundle_id in bundle_ids:
         await asyncio.to_thread(shutil.rmtree, store.bundle_directory(bundle_id), True)
