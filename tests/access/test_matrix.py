@@ -1,0 +1,206 @@
+"""Who may do what: every person, every access type, every door."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.access.conftest import ECHO, create, deploy, permit, refusal, share, upload
+from tests.access.people import ROLES
+from tests.deploy.conftest import Content
+
+ACCESS_TYPES = ("all", "logged_in", "acl")
+
+Door = Callable[[Content, str | None], httpx.Response]
+
+
+def door(method: str, path: str, *, api: bool = True, **options: Any) -> Door:
+    """Tries one request on content; `{bundle}` in the path is its active bundle."""
+
+    def attempt(content: Content, user: str | None) -> httpx.Response:
+        start = content.api if api else content.path
+        filled = path
+        if "{bundle}" in path:
+            filled = path.format(bundle=content.item["bundle_id"])
+        return content.server.request(method, start + filled, user=user, **options)
+
+    return attempt
+
+
+@dataclass(frozen=True)
+class Action:
+    """A door, and what it answers to each kind of visitor in turn:
+    anonymous (the content is open to all), stranger, outsider, viewer, editor."""
+
+    attempt: Door
+    answers: tuple[int, int, int, int, int]
+    #: it leaves shared content as it was
+    harmless: bool = False
+
+
+KINDS = ("anonymous", "stranger", "outsider", "viewer", "editor")
+
+# an outsider does not learn from the API that the content exists
+READ = (401, 401, 404, 200, 200)
+EDIT = (401, 401, 404, 403, 200)
+
+ACTIONS = {
+    "open": Action(door("GET", "", api=False), (200, 401, 403, 200, 200), harmless=True),
+    "post": Action(door("POST", "form", api=False), (200, 401, 403, 200, 200), harmless=True),
+    "open a draft": Action(
+        door("GET", "_bundle{bundle}/", api=False), (404, 401, 403, 404, 200), harmless=True
+    ),
+    "see": Action(door("GET", ""), READ, harmless=True),
+    "see who may": Action(door("GET", "/permissions"), READ, harmless=True),
+    "see the versions": Action(door("GET", "/lockfile"), READ, harmless=True),
+    "see the names of variables": Action(door("GET", "/environment"), EDIT, harmless=True),
+    "list bundles": Action(door("GET", "/bundles"), EDIT, harmless=True),
+    "see a bundle": Action(door("GET", "/bundles/{bundle}"), EDIT, harmless=True),
+    "download a bundle": Action(door("GET", "/bundles/{bundle}/download"), EDIT, harmless=True),
+    "deploy": Action(
+        door("POST", "/deploy", json={"activate": False}), (401, 401, 404, 403, 202), harmless=True
+    ),
+    "upload": Action(door("POST", "/bundles", content=ECHO), EDIT),
+    "change": Action(door("PATCH", "", json={"title": "Mine"}), EDIT),
+    "open to all": Action(door("PATCH", "", json={"access_type": "all"}), EDIT),
+    "set a variable": Action(
+        door("PATCH", "/environment", json=[{"name": "A", "value": "1"}]), EDIT
+    ),
+    "replace variables": Action(door("PUT", "/environment", json=[]), EDIT),
+    "set a vanity path": Action(
+        lambda content, user: content.server.request(
+            "PUT", f"{content.api}/vanity", user=user, json={"path": f"/p-{uuid.uuid4().hex}/"}
+        ),
+        EDIT,
+    ),
+    "let someone in": Action(
+        lambda content, user: content.server.request(
+            "POST",
+            f"{content.api}/permissions",
+            user=user,
+            json={
+                "principal_guid": content.server.users["bob"].guid,
+                "principal_type": "user",
+                "role": "viewer",
+            },
+        ),
+        EDIT,
+    ),
+    "delete": Action(door("DELETE", ""), (401, 401, 404, 403, 204)),
+}
+
+
+@pytest.mark.parametrize("access_type", ACCESS_TYPES)
+@pytest.mark.parametrize("who", ROLES)
+@pytest.mark.parametrize("name", ACTIONS)
+def test_matrix(shared: dict[str, Content], access_type: str, who: str, name: str) -> None:
+    action = ACTIONS[name]
+    kind = ROLES[who][ACCESS_TYPES.index(access_type)]
+    expected = action.answers[KINDS.index(kind)]
+    content = shared[access_type]
+    if not action.harmless:
+        content = share(create(content.server, access_type=access_type))
+    before = content.item
+
+    answer = action.attempt(content, None if who == "nobody" else who)
+
+    if expected < 400:
+        assert answer.status_code == expected, answer.text
+    else:
+        refusal(answer, expected)
+        assert content.item == before
+
+
+@pytest.mark.parametrize("who", [who for who in ROLES if who != "nobody"])
+def test_the_role_is_told(shared: dict[str, Content], who: str) -> None:
+    for access_type, kind in zip(ACCESS_TYPES, ROLES[who], strict=True):
+        content = shared[access_type]
+        listed = {
+            item["guid"]: item["app_role"]
+            for item in content.server.get("/__api__/v1/content", user=who).json()
+        }
+        told = {"viewer": "viewer", "editor": "owner" if who == "alice" else "editor"}
+        assert listed.get(content.guid) == told.get(kind)
+
+
+@pytest.mark.parametrize(
+    ("who", "status"),
+    [("bob", 403), ("heidi", 403), ("erin", 200), ("alice", 200), ("admin", 200), (None, 401)],
+)
+def test_who_may_publish(shared: dict[str, Content], who: str | None, status: int) -> None:
+    server = shared["all"].server
+    name = f"new-{uuid.uuid4().hex}"
+    answer = server.request("POST", "/__api__/v1/content", user=who, json={"name": name})
+    if status == 200:
+        assert answer.json()["owner_guid"] == server.users[str(who)].guid
+    else:
+        refusal(answer, status)
+
+
+def test_a_permission_that_is_gone_closes_the_door(own: Content) -> None:
+    deploy(own, ECHO)
+    assert own.server.get(own.path, user="bob").status_code == 403
+    number = permit(own, "bob", "viewer")
+    assert own.echo(user="bob")["version"] == "one"
+    answer = own.server.request("DELETE", f"{own.api}/permissions/{number}")
+    assert answer.status_code == 204
+    assert own.server.get(own.path, user="bob").status_code == 403
+
+
+def test_a_collaborator_deploys(own: Content) -> None:
+    permit(own, "frank", "owner")
+    bundle = deploy(own, ECHO, user="frank")
+    assert own.item["bundle_id"] == bundle
+    assert own.item["owner_guid"] == own.server.users["alice"].guid
+    assert own.bundles[0]["created_by"] == own.server.users["frank"].guid
+    # and then is one no more
+    (permission,) = own.server.get(f"{own.api}/permissions").json()
+    assert own.server.request("DELETE", f"{own.api}/permissions/{permission['id']}").is_success
+    refusal(own.server.request("POST", f"{own.api}/deploy", user="frank", json={}), 404)
+
+
+def test_a_bundle_of_other_content(own: Content, shared: dict[str, Content]) -> None:
+    # alice may deploy both, but not one as the other
+    bundle = upload(own, ECHO)
+    other = shared["acl"]
+    for method, path in (("POST", "/deploy"), ("GET", f"/bundles/{bundle}/download")):
+        refusal(other.server.request(method, other.api + path, json={"bundle_id": bundle}), 404)
+    refusal(other.server.get(f"{other.path}_bundle{bundle}/"), 404)
+
+
+def test_the_task_of_another(own: Content) -> None:
+    bundle = upload(own, ECHO)
+    deployment = own.server.request("POST", f"{own.api}/deploy", json={"bundle_id": bundle})
+    task = f"/__api__/v1/tasks/{deployment.json()['task_id']}"
+    for who in ("bob", "erin"):
+        refusal(own.server.get(task, user=who), 404)
+    refusal(own.server.get(task, user=None), 401)
+    done = own.server.get(task, params={"wait": 30})
+    assert done.status_code == own.server.get(task, user="admin").status_code == 200
+
+
+def test_a_viewer_is_no_collaborator(own: Content) -> None:
+    body = {
+        "principal_guid": own.server.users["bob"].guid,
+        "principal_type": "user",
+        "role": "owner",
+    }
+    answer = own.server.request("POST", f"{own.api}/permissions", json=body)
+    assert "viewer" in refusal(answer, 403)
+
+
+def test_the_credentials_name_the_visitor(shared: dict[str, Content]) -> None:
+    for who, user in shared["all"].server.users.items():
+        environ = shared["all"].echo(user=who)["environ"]
+        # WSGI shows the bytes of a header as Latin-1
+        credentials = environ["HTTP_RSTUDIO_CONNECT_CREDENTIALS"].encode("latin-1").decode()
+        assert user.username in credentials
+        assert "\\u" not in credentials
+        assert set(httpx.Response(200, text=credentials).json()) == {"user", "groups"}
+        assert httpx.Response(200, text=credentials).json()["user"] == who
+        assert sorted(httpx.Response(200, text=credentials).json()["groups"]) == sorted(user.groups)
+    environ = shared["all"].echo(user=None)["environ"]
+    assert "HTTP_RSTUDIO_CONNECT_CREDENTIALS" not in environ
