@@ -33,6 +33,9 @@ _OUTPUT_LINES = 500
 #: seconds that a process told to stop may take before it is killed
 _GRACE = 5.0
 
+#: seconds to read what a process printed last, while another may hold its output open
+_LAST_WORDS = 1.0
+
 #: bytes of one header that content may answer with
 _HEADER_BYTES = 1 << 20
 
@@ -139,7 +142,7 @@ class ContentProcess:
             await self.stop()
             raise
         if not ready:
-            status = await self._process.wait()
+            status = await self._exited()
             await self.stop()
             raise ProcessFailed(
                 f"The app did not start: its process ended with status {status}.",
@@ -163,15 +166,26 @@ class ContentProcess:
                 self._process.send_signal(signal.SIGTERM)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_GRACE):
-                        await self._process.wait()
+                        await self._exited()
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            await self._process.wait()
+            await self._exited()
         if self._lifeline:
             self._lifeline.close()
         if self._reader:
-            await self._reader
+            await asyncio.wait((self._reader,), timeout=_LAST_WORDS)
+            self._reader.cancel()
         self._socket.unlink(missing_ok=True)
+
+    async def _exited(self) -> int:
+        """Wait for the process itself; its status.
+
+        `Process.wait` waits longer, for everyone who holds the process's output open.
+        """
+        assert self._process is not None  # noqa: S101 (started before)
+        while self._process.returncode is None:
+            await asyncio.sleep(0.01)
+        return self._process.returncode
 
     @asynccontextmanager
     async def request(self) -> AsyncIterator[ContentProcess]:
