@@ -86,6 +86,8 @@ class LocalConnect:
             self.process.kill()
             raise AssertionError(f"It did not stop.\n{self.output}") from None
         assert status == 0, f"It ended with status {status}.\n{self.output}"
+        # content's own lines begin with the content's name
+        assert "\nTraceback" not in self.output, self.output
 
     def kill(self) -> None:
         """End it as a crash would: it gets no chance to tidy up."""

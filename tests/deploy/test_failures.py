@@ -1,6 +1,7 @@
 """Deployments that fail in ways that a person can mend: rsconnect must say what to mend."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,19 @@ def test_an_app_that_ends_by_itself(alice: Person, live: Unharmed, app: Path) ->
     said = live.refused(alice, *API, app)
     assert "No database here." in said
     assert "The app did not start: its process ended with status 1." in said
+
+
+def test_an_app_that_leaves_a_process_behind(alice: Person, live: Unharmed, app: Path) -> None:
+    # the process holds on to the output of the app, which is gone
+    (app / "app.py").write_text(
+        "import subprocess, sys\n"
+        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        "raise RuntimeError('Too late.')\n"
+    )
+    start = time.monotonic()
+    said = live.refused(alice, *API, app, traceback=True)
+    assert "RuntimeError: Too late." in said
+    assert time.monotonic() - start < 20
 
 
 def test_an_app_that_answers_500(alice: Person, live: Unharmed, app: Path) -> None:

@@ -1,5 +1,6 @@
 """The life of a server: its command, its data over a restart, and what is left after it."""
 
+import os
 import re
 import signal
 import socket
@@ -58,7 +59,9 @@ def test_restart(data: Path, tmp_path: Path, app: Path) -> None:
         # two apps, and the child of one
         assert len(content_processes(data)) == 3
         item, bundles = content.item, content.bundles
+        start = time.monotonic()
         server.stop()
+        assert time.monotonic() - start < 4
         assert content_processes(data) == []
 
     with running_server(data, "--port", server.url.rpartition(":")[2]) as again:
@@ -89,6 +92,28 @@ def test_killed(data: Path, tmp_path: Path, app: Path) -> None:
     with running_server(data) as again:
         assert type(content)(again, content.guid).version == "one"
         assert not half_done.exists()
+
+
+#: an app whose process leaves another behind, out of its group, that holds on to its output
+WITH_A_DAEMON = """
+import subprocess, sys
+program = [sys.executable, "-c", "import time; time.sleep(20)"]
+subprocess.Popen(program, start_new_session=True)
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return []
+"""
+
+
+def test_stop_does_not_wait_for_a_daemon(data: Path, tmp_path: Path, app: Path) -> None:
+    with running_server(data) as server:
+        (app / "app.py").write_text(WITH_A_DAEMON)
+        Person(server, "alice", tmp_path / "alice").deploy("api", "--entrypoint", "app:app", app)
+        start = time.monotonic()
+        server.stop()
+        assert time.monotonic() - start < 4
+    for line in content_processes(data):
+        os.kill(int(line.split()[0]), signal.SIGKILL)
 
 
 def test_interrupted(data: Path) -> None:
