@@ -120,6 +120,28 @@ class Vanity(Base):
     created_time: Mapped[str] = mapped_column(default_factory=now)
 
 
+class Tag(Base):
+    """One name in the tree of tags."""
+
+    __tablename__ = "tags"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 (SQLAlchemy reads it so)
+
+    name: Mapped[str]
+    parent_id: Mapped[int | None] = mapped_column(ForeignKey("tags.id", ondelete="CASCADE"))
+    id: Mapped[int] = mapped_column(primary_key=True, default=None)
+    created_time: Mapped[str] = mapped_column(default_factory=now)
+    updated_time: Mapped[str] = mapped_column(default_factory=now)
+
+
+class ContentTag(Base):
+    __tablename__ = "content_tags"
+
+    content_guid: Mapped[str] = mapped_column(
+        ForeignKey("content.guid", ondelete="CASCADE"), primary_key=True
+    )
+    tag_id: Mapped[int] = mapped_column(ForeignKey("tags.id", ondelete="CASCADE"), primary_key=True)
+
+
 class Content(Base):
     """A content item; scheduling fields are null where the server's default holds."""
 

@@ -10,6 +10,7 @@ from local_connect.api import (
     local,
     permissions,
     server,
+    tags,
     tasks,
     users,
     vanities,
@@ -22,7 +23,7 @@ PREFIX = "/__api__"
 
 def add_routes(app: web.Application) -> None:
     """Add every route of the API, and the answer to those that are not there."""
-    for module in (server, users, content, permissions, vanities, bundles, tasks, local):
+    for module in (server, users, content, permissions, vanities, tags, bundles, tasks, local):
         app.add_routes(module.routes)
     app.router.add_route("*", PREFIX + "/{path:.*}", not_implemented)
     app.router.add_route("*", "/{path:.*}", not_found)

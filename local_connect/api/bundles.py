@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import BodyPartReader, MultipartReader, web
 from sqlalchemy import select
 
+from local_connect.api.answers import SOURCE_FIELDS, bundle_answer
 from local_connect.api.common import (
     caller,
     content_of,
@@ -22,9 +23,6 @@ from local_connect.errors import BadRequest, NotFound
 from local_connect.store import Bundle, Content
 
 routes = web.RouteTableDef()
-
-#: what a client may tell of where a bundle came from (documented)
-_SOURCE_FIELDS = ("source", "source_repo", "source_branch", "source_commit")
 
 
 @routes.post("/__api__/v1/content/{guid}/bundles")
@@ -108,7 +106,10 @@ async def lockfile(request: web.Request) -> web.Response:
     packages = rooms(request).deploys.packages(content)
     if packages is None:
         raise NotFound("Nothing has been deployed to this content yet.")
-    return web.Response(text="".join(f"{package}\n" for package in packages))
+    return web.Response(
+        text="".join(f"{package}\n" for package in packages),
+        headers={"Generated-By": f"local-connect; python={content.py_version}"},
+    )
 
 
 async def _archive_part(form: MultipartReader, source: dict[str, Any]) -> AsyncIterator[bytes]:
@@ -134,34 +135,9 @@ def _source(text: bytes) -> dict[str, Any]:
         raise BadRequest(f"The form's metadata is not JSON: {error}.") from error
     if not isinstance(metadata, dict):
         raise BadRequest("The form's metadata is not a JSON object.")
-    return {field: str(metadata[field]) for field in _SOURCE_FIELDS if metadata.get(field)}
+    return {field: str(metadata[field]) for field in SOURCE_FIELDS if metadata.get(field)}
 
 
 def _bundle_of(request: web.Request, content: Content) -> Bundle:
     bundle_id = whole_number(request.match_info["id"], "The bundle's id")
     return rooms(request).deploys.check(content.guid, bundle_id)
-
-
-def bundle_answer(bundle: Bundle, content: Content) -> dict[str, Any]:
-    """A bundle as Connect's API shows one."""
-    return {
-        "id": str(bundle.id),
-        "content_guid": bundle.content_guid,
-        "created_time": bundle.created_time,
-        "created_by": bundle.created_by,
-        "cluster_name": "Local",
-        "image_name": None,
-        "r_version": None,
-        "quarto_version": None,
-        "py_version": bundle.py_version,
-        "r_environment_management": None,
-        "py_environment_management": True,
-        "active": bundle.id == content.bundle_id,
-        "size": bundle.size,
-        "metadata": {
-            **dict.fromkeys(_SOURCE_FIELDS),
-            **bundle.source,
-            "archive_md5": bundle.archive_md5,
-            "archive_sha1": bundle.archive_sha1,
-        },
-    }

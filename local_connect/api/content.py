@@ -12,6 +12,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 
 from local_connect import access
+from local_connect.api.answers import COUNTS, INCLUDES, NULL_FIELDS, content_answer
 from local_connect.api.common import (
     caller,
     content_of,
@@ -22,41 +23,11 @@ from local_connect.api.common import (
     whole_number,
 )
 from local_connect.errors import BadRequest, Conflict, NotFound, NotImplementedHere
-from local_connect.store import Bundle, Content, EnvironmentVariable, User
+from local_connect.store import Bundle, Content, EnvironmentVariable
 
 routes = web.RouteTableDef()
 
 ACCESS_TYPES = ("all", "logged_in", "acl")
-
-#: whole numbers, in seconds where the name says timeout
-_COUNTS = (
-    "min_processes",
-    "max_processes",
-    "max_conns_per_process",
-    "init_timeout",
-    "idle_timeout",
-    "connection_timeout",
-    "read_timeout",
-)
-
-#: fields of Connect's that mean nothing here, shown as null and refused if set
-_NULL_FIELDS = (
-    "memory_request",
-    "memory_limit",
-    "cpu_request",
-    "cpu_limit",
-    "amd_gpu_limit",
-    "nvidia_gpu_limit",
-    "service_account_name",
-    "default_image_name",
-    "r_version",
-    "quarto_version",
-    "r_environment_management",
-    "default_r_environment_management",
-    "py_environment_management",
-    "default_py_environment_management",
-    "run_as",
-)
 
 _NAME = re.compile(r"[-_.A-Za-z0-9]{3,64}")
 _VARIABLE = re.compile(r"[^=\0]+")
@@ -72,8 +43,13 @@ async def find_content(request: web.Request) -> web.Response:
             query = query.where(getattr(Content, field) == value)
     with rooms(request).store.session() as session:
         found = session.scalars(query).all()
+    include = _include(request)
     return web.json_response(
-        [content_answer(request, item, user) for item in found if access.may_open(user, item)]
+        [
+            content_answer(request, item, user, include)
+            for item in found
+            if access.may_see(user, item)
+        ]
     )
 
 
@@ -92,7 +68,9 @@ async def create_content(request: web.Request) -> web.Response:
 @routes.get("/__api__/v1/content/{guid}")
 async def get_content(request: web.Request) -> web.Response:
     user = caller(request)
-    return web.json_response(content_answer(request, content_of(request, user), user))
+    return web.json_response(
+        content_answer(request, content_of(request, user), user, _include(request))
+    )
 
 
 @routes.patch("/__api__/v1/content/{guid}")
@@ -126,7 +104,7 @@ async def get_application(request: web.Request) -> web.Response:
     content_id = whole_number(request.match_info["id"], "The id")
     with rooms(request).store.session() as session:
         content = session.get(Content, content_id)
-    if content is None or not access.may_open(user, content):
+    if content is None or not access.may_see(user, content):
         raise NotFound("There is no such content, or you may not see it.")
     return web.json_response(content_answer(request, content, user))
 
@@ -148,6 +126,15 @@ async def change_variables(request: web.Request) -> web.Response:
 async def replace_variables(request: web.Request) -> web.Response:
     """Set the named variables and remove all others."""
     return await _set_variables(request, replace=True)
+
+
+def _include(request: web.Request) -> list[str]:
+    """What `include` asks for, separated by commas."""
+    include = [name for name in request.query.get("include", "").split(",") if name]
+    for name in include:
+        if name not in INCLUDES:
+            raise BadRequest(f"include is not of {', '.join(INCLUDES)}: {name}.")
+    return include
 
 
 async def _set_variables(request: web.Request, *, replace: bool) -> web.Response:
@@ -233,10 +220,10 @@ def _change(content: Content, fields: dict[str, Any]) -> None:
             case "load_factor":
                 if not (value is None or (_is_number(value) and 0 <= value <= 1)):
                     raise BadRequest("load_factor is not a number from 0 to 1.")
-            case _ if field in _COUNTS:
+            case _ if field in COUNTS:
                 if not (value is None or (type(value) is int and 0 <= value <= 1 << 31)):
                     raise BadRequest(f"{field} is not a whole number.")
-            case _ if field in _NULL_FIELDS or field == "run_as_current_user":
+            case _ if field in NULL_FIELDS or field == "run_as_current_user":
                 if value:
                     raise NotImplementedHere(f"local-connect does not implement {field}.")
                 continue
@@ -249,34 +236,3 @@ def _change(content: Content, fields: dict[str, Any]) -> None:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def content_answer(request: web.Request, content: Content, user: User) -> dict[str, Any]:
-    """A content item as Connect's API shows one to `user`."""
-    base = rooms(request).addresses.base_url(request)
-    return {
-        "guid": content.guid,
-        "name": content.name,
-        "title": content.title,
-        "description": content.description,
-        "access_type": content.access_type,
-        "locked": False,
-        **{field: getattr(content, field) for field in _COUNTS},
-        "load_factor": content.load_factor,
-        **dict.fromkeys(_NULL_FIELDS),
-        "run_as_current_user": False,
-        "created_time": content.created_time,
-        "last_deployed_time": content.last_deployed_time,
-        "bundle_id": None if content.bundle_id is None else str(content.bundle_id),
-        "app_mode": content.app_mode,
-        "content_category": "",
-        "parameterized": False,
-        "cluster_name": "Local",
-        "image_name": None,
-        "py_version": content.py_version,
-        "owner_guid": content.owner_guid,
-        "content_url": f"{base}/content/{content.guid}/",
-        "dashboard_url": f"{base}/connect/#/apps/{content.guid}",
-        "app_role": access.app_role(user, content),
-        "id": str(content.id),
-    }

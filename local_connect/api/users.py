@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
+from local_connect.api.answers import user_answer
 from local_connect.api.common import caller, rooms, whole_number
 from local_connect.errors import NotFound
-from local_connect.store import Group, User
+from local_connect.store import Group
 
 routes = web.RouteTableDef()
 
@@ -77,23 +78,6 @@ async def find_members(request: web.Request) -> web.Response:
         if any(of_user.guid == group.guid for of_user in user.groups)
     ]
     return _page(request, members, user_answer)
-
-
-def user_answer(user: User) -> dict[str, Any]:
-    """A user as Connect's API shows one."""
-    return {
-        "guid": user.guid,
-        "username": user.username,
-        "email": user.email,
-        "first_name": user.first_name,
-        "last_name": user.last_name,
-        "user_role": user.user_role,
-        "created_time": user.created_time,
-        "updated_time": user.created_time,
-        "active_time": None,
-        "confirmed": True,
-        "locked": user.locked,
-    }
 
 
 def _group(group: Group) -> dict[str, Any]:
