@@ -38,6 +38,15 @@ class Identity:
     last_name: str = ""
 
 
+@dataclass(frozen=True)
+class _Form:
+    """A sign-in form that somebody has open."""
+
+    until: float
+    #: the sessions of the browser that shows it
+    sessions: list[str]
+
+
 DEFAULT_IDENTITIES = (
     Identity("admin", "administrator", first_name="Ada", email="admin@example.com"),
     Identity(
@@ -67,7 +76,7 @@ class Identities:
         self._by_guid: dict[str, User] = {}
         self._by_key: dict[str, User] = {}
         self._sessions: dict[str, str] = {}
-        self._forms: dict[str, float] = {}
+        self._forms: dict[str, _Form] = {}
 
     def seed(self, identities: tuple[Identity, ...]) -> None:
         """Make the records agree with `identities`.
@@ -148,22 +157,27 @@ class Identities:
                 return token
         return None
 
-    def sign_out(self, request: web.Request) -> None:
-        """End the sessions whose cookies the request carries."""
-        for token in session_tokens(request.headers.getall("Cookie", [])):
-            self._sessions.pop(token, None)
+    def open_form(self, request: web.Request) -> str:
+        """A token that a sign-in form carries; it is good for one answer.
 
-    def open_form(self) -> str:
-        """A token that a sign-in form carries; it is good for one answer."""
+        The answer will not carry the session's cookie, as the page has no origin, so
+        the form remembers which session it is to end.
+        """
         now = time.monotonic()
-        self._forms = {token: until for token, until in self._forms.items() if until > now}
+        self._forms = {token: form for token, form in self._forms.items() if form.until > now}
         token = secrets.token_urlsafe(32)
-        self._forms[token] = now + _FORM_SECONDS
+        sessions = session_tokens(request.headers.getall("Cookie", []))
+        self._forms[token] = _Form(now + _FORM_SECONDS, sessions)
         return token
 
     def take_form(self, token: str) -> bool:
-        """Whether this form was opened here and has not been answered before."""
-        return self._forms.pop(token, 0.0) > time.monotonic()
+        """Whether this form was opened here and not answered before; ends the session it shows."""
+        form = self._forms.pop(token, None)
+        if form is None or form.until <= time.monotonic():
+            return False
+        for session in form.sessions:
+            self._sessions.pop(session, None)
+        return True
 
     def _owner(self, key: str) -> User:
         owner = self._owner_of_job_key(key)

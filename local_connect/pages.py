@@ -1,8 +1,10 @@
 """The pages of this server itself: the sign-in, and refusals to a browser.
 
-They are kept apart from content, which shares their origin: no content can put one in a
-frame, fetch it, or hold on to a window that shows one, so none can sign its visitor in
-as someone else.
+They are kept apart from content, which shares their address: no content can put one in a
+frame, fetch it, or look into a window that shows one, so none can sign its visitor in
+as someone else. Each is sandboxed, which gives it an origin that nothing else has; to
+cut the window's opener off is not enough, because content can give its own pages the
+same `Cross-Origin-Opener-Policy`, in a service worker, and then keep the window.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ SIGN_IN = "/__login__"
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
-        "base-uri 'none'; frame-ancestors 'none'"
+        "base-uri 'none'; frame-ancestors 'none'; sandbox allow-forms"
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "X-Frame-Options": "DENY",
@@ -49,17 +51,13 @@ _templates = Environment(
 @routes.get(SIGN_IN)
 async def sign_in_page(request: web.Request) -> web.Response:
     """The identities to choose from; `url` is where the visitor goes on to."""
-    if (
-        request.headers.get("Sec-Fetch-Mode", "navigate") != "navigate"
-        or request.headers.get("Sec-Fetch-Dest", "document") != "document"
-    ):
-        raise Forbidden("The sign-in page opens in a window of its own only.")
+    _check_window(request)
     identities = rooms(request).identities
     return _page(
         "sign_in.html",
         users=identities.all(),
         viewer=identities.from_session(request),
-        token=identities.open_form(),
+        token=identities.open_form(request),
         url=_local_path(request.query.get("url", SIGN_IN)),
     )
 
@@ -67,16 +65,17 @@ async def sign_in_page(request: web.Request) -> web.Response:
 @routes.post(SIGN_IN)
 async def sign_in(request: web.Request) -> web.Response:
     """Start the session of the chosen identity, or end the one there is."""
+    _check_window(request)
     identities = rooms(request).identities
     form = await request.post()
     token, username = form.get("token"), form.get("username")
     if not isinstance(token, str) or not isinstance(username, str):
         raise BadRequest("The form is not whole.")
-    if not rooms(request).addresses.is_own_page(request) or not identities.take_form(token):
+    # a sandboxed page's form comes from no origin; that it is ours, the token shows
+    if request.headers.get("Origin", "null") != "null" or not identities.take_form(token):
         raise Forbidden(
             f"This form is from another page, or was sent before. Open {SIGN_IN} again."
         )
-    identities.sign_out(request)
     response = web.Response(
         status=303, headers={"Location": _local_path(str(form.get("url", SIGN_IN)))}
     )
@@ -130,6 +129,15 @@ def wants_page(request: web.Request) -> bool:
         and "text/html" in request.headers.get("Accept", "")
         and not any(header in request.headers for header in KEY_HEADERS)
     )
+
+
+def _check_window(request: web.Request) -> None:
+    """Raise where a browser says that it does not go to the page, but fetches or frames it."""
+    if (
+        request.headers.get("Sec-Fetch-Mode", "navigate") != "navigate"
+        or request.headers.get("Sec-Fetch-Dest", "document") != "document"
+    ):
+        raise Forbidden("The sign-in page opens in a window of its own only.")
 
 
 def _page(template: str, *, status: int = 200, **values: object) -> web.Response:
