@@ -62,6 +62,9 @@ _HOP_BY_HOP = {
 #: which shares its origin, or to the visitor's session here.
 _KEPT_BACK = {"SERVICE_WORKER_ALLOWED", "CROSS_ORIGIN_OPENER_POLICY", "CLEAR_SITE_DATA"}
 
+#: how a value that holds an API key begins, with or without the space that belongs there
+_KEY_SCHEME = re.compile(r"\W*key\b", re.IGNORECASE)
+
 #: bytes read from a process at a time
 _CHUNK = 1 << 16
 
@@ -294,9 +297,12 @@ def _below(mount: str, cookie: str) -> str:
 
 
 def _is_api_key(name: str, value: str) -> bool:
-    """The viewer's key is for this server; another kind of authorization is for the app."""
-    return name.title() in (header.title() for header in KEY_HEADERS) and (
-        value.strip().partition(" ")[0].lower() == "key"
+    """The viewer's key is for this server, even if it is not written well enough to be taken.
+
+    Another kind of authorization is for the app.
+    """
+    return name.title() in (header.title() for header in KEY_HEADERS) and bool(
+        _KEY_SCHEME.match(value)
     )
 
 
