@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import socket
 import traceback
@@ -10,6 +11,7 @@ from contextlib import suppress
 from typing import IO
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
 from local_connect import api, pages, users_file
@@ -114,6 +116,7 @@ class Server:
             max_field_size=_LINE_BYTES,
             shutdown_timeout=2,
         )
+        logging.getLogger("aiohttp.server").addFilter(_is_ours)
         await self._runner.setup()
         await web.SockSite(self._runner, listener).start()
         self._processes.run()
@@ -129,6 +132,12 @@ class Server:
         await self._processes.stop()
         self._store.close()
         self._lock.close()
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Whether what aiohttp reports is a fault of this server: a request that is not HTTP is none."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError)
 
 
 def _front(gateway: Gateway, addresses: Addresses, identities: Identities) -> Middleware:
