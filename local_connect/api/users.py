@@ -9,7 +9,8 @@ from aiohttp import web
 
 from local_connect.api.answers import user_answer
 from local_connect.api.common import caller, rooms, whole_number
-from local_connect.errors import NotFound
+from local_connect.errors import NotFound, NotImplementedHere
+from local_connect.identity import ROLES
 from local_connect.store import Group
 
 routes = web.RouteTableDef()
@@ -28,13 +29,17 @@ async def current_user(request: web.Request) -> web.Response:
 
 @routes.get("/__api__/v1/users")
 async def find_users(request: web.Request) -> web.Response:
-    """By `prefix` of username, first or last name, in any case."""
+    """By `prefix` of username, first or last name, in any case, and by `user_role`."""
     caller(request)
+    if "account_status" in request.query:
+        raise NotImplementedHere("local-connect does not find users by account_status.")
     prefix = request.query.get("prefix", "").casefold()
+    roles = request.query.get("user_role", "|".join(ROLES)).split("|")
     found = [
         user
         for user in rooms(request).identities.all()
-        if any(
+        if user.user_role in roles
+        and any(
             name.casefold().startswith(prefix)
             for name in (user.username, user.first_name, user.last_name)
         )
