@@ -23,11 +23,14 @@ from local_connect.api.common import (
     whole_number,
 )
 from local_connect.errors import BadRequest, Conflict, NotFound, NotImplementedHere
-from local_connect.store import Bundle, Content, EnvironmentVariable
+from local_connect.store import Bundle, Content, EnvironmentVariable, new_guid
 
 routes = web.RouteTableDef()
 
 ACCESS_TYPES = ("all", "logged_in", "acl")
+
+#: further fields of Connect's that cannot be set here
+_REFUSED = ("run_as_current_user", "locked", "locked_message", "owner_guid", "extension")
 
 _NAME = re.compile(r"[-_.A-Za-z0-9]{3,64}")
 _VARIABLE = re.compile(r"[^=\0]+")
@@ -55,12 +58,11 @@ async def find_content(request: web.Request) -> web.Response:
 
 @routes.post("/__api__/v1/content")
 async def create_content(request: web.Request) -> web.Response:
+    """The name may be left out (documented); it is a GUID then (inferred)."""
     user = caller(request)
     access.check_publish(user)
     fields = await json_object(request)
-    if "name" not in fields:
-        raise BadRequest("New content needs a name.")
-    content = Content(name=str(fields["name"]), owner_guid=user.guid)
+    content = Content(name=new_guid(), owner_guid=user.guid)
     _change(content, fields)
     return web.json_response(content_answer(request, _save(request, content), user))
 
@@ -223,7 +225,7 @@ def _change(content: Content, fields: dict[str, Any]) -> None:
             case _ if field in COUNTS:
                 if not (value is None or (type(value) is int and 0 <= value <= 1 << 31)):
                     raise BadRequest(f"{field} is not a whole number.")
-            case _ if field in NULL_FIELDS or field == "run_as_current_user":
+            case _ if field in NULL_FIELDS or field in _REFUSED:
                 if value:
                     raise NotImplementedHere(f"local-connect does not implement {field}.")
                 continue
