@@ -1,0 +1,29 @@
+"""One site for all fuzz tests of a session, and the number of their tries."""
+
+from collections.abc import Generator, Iterator
+
+import pytest
+
+from tests.deploy.conftest import from_our_code
+from tests.fuzz.site import Site, running_site
+from tests.fuzz.tries import MADE, pytest_terminal_summary
+
+__all__ = ["pytest_terminal_summary"]
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with running_site(tmp_path_factory.mktemp("fuzz")) as site:
+        yield site
+        # whatever it was sent, it is there, and none of it was a surprise
+        assert site.server.running
+        surprises = [line for line in site.server.output.splitlines() if from_our_code(line)]
+        assert not surprises, site.server.output
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    before = MADE.total()
+    yield
+    if made := MADE.total() - before:
+        item.user_properties.append(("tries", made))

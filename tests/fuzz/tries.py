@@ -1,0 +1,56 @@
+"""How often each fuzz test tries, how much was tried, and where that is said.
+
+Every test has its own number of tries, for the profile `default`. The profile `long` makes it
+ten times as many: `pytest tests/fuzz --hypothesis-profile long`, or, where other tests run too,
+`FUZZ_PROFILE=long`.
+"""
+
+import os
+from collections import Counter
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+#: by test; counted where an input has been judged
+MADE: Counter[str] = Counter()
+
+_EXAMPLES = 100
+
+settings.register_profile(
+    "default",
+    max_examples=_EXAMPLES,
+    # a server on a busy machine may take its time
+    deadline=None,
+    # new inputs each time, also where CI is set
+    derandomize=False,
+    print_blob=True,
+    # bundles are big, and building one may take longer than judging one number would
+    suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large),
+)
+settings.register_profile("long", settings.get_profile("default"), max_examples=10 * _EXAMPLES)
+if settings.get_current_profile_name() in ("default", "ci"):
+    # nobody has asked for another
+    settings.load_profile(os.environ.get("FUZZ_PROFILE", "default"))
+
+
+def tries(number: int) -> settings:
+    """Let a test try this often, or as often as the profile makes of it."""
+    profile = settings.get_profile(settings.get_current_profile_name())
+    return settings(profile, max_examples=number * profile.max_examples // _EXAMPLES)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many inputs were judged in all."""
+    made = {
+        report.nodeid: number
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if isinstance(report, pytest.TestReport) and report.when == "call"
+        for name, number in report.user_properties
+        if name == "tries" and isinstance(number, int)
+    }
+    if made:
+        terminalreporter.write_sep("-", "fuzz")
+        for test, number in made.items():
+            terminalreporter.write_line(f"{number:7,} tries  {test}")
+        terminalreporter.write_line(f"{sum(made.values()):7,} tries in all")
