@@ -22,6 +22,9 @@ from local_connect.errors import LocalConnectError
 from local_connect.identity import ROLES, Identity
 
 _TEXTS = ("email", "first_name", "last_name")
+#: the line that begins a user
+_HEAD = re.compile(r"""\s*\[\[\s*["']?users["']?\s*]]""")
+
 _KEYS = ("username", "user_role", "groups", *_TEXTS)
 
 
@@ -38,14 +41,18 @@ def read(path: Path) -> tuple[Identity, ...]:
         line = error.object[: error.start].count(b"\n") + 1
         raise LocalConnectError(f"{path}, line {line}: this is not UTF-8.") from error
     except tomllib.TOMLDecodeError as error:
-        raise LocalConnectError(f"The users file {path} is not TOML: {error}.") from error
+        last = f"at line {text.count(chr(10)) + 1}, the end"
+        fault = str(error).replace("at end of document", last)
+        raise LocalConnectError(f"The users file {path} is not TOML: {fault}.") from error
     return _Reader(path, text).identities(document)
 
 
 class _Reader:
     def __init__(self, path: Path, text: str) -> None:
         self._path = path
-        self._lines = text.splitlines()
+        # not splitlines: what it takes for the end of a line besides is none in TOML
+        self._lines = text.split("\n")
+        self._heads = [number for number, line in enumerate(self._lines) if _HEAD.match(line)]
 
     def identities(self, document: dict[str, Any]) -> tuple[Identity, ...]:
         for key in document:
@@ -90,20 +97,21 @@ class _Reader:
             )
         return Identity(**{**table, "groups": tuple(dict.fromkeys(groups))})
 
-    def _fault(self, what: str, *, table: int = -1, key: str = "") -> LocalConnectError:
-        return LocalConnectError(f"{self._path}, line {self._line(table, key)}: {what}.")
+    def _fault(self, what: str, *, table: int | None = None, key: str = "") -> LocalConnectError:
+        return LocalConnectError(f"{self._path}, {self._place(table, key)}: {what}.")
 
-    def _line(self, table: int, key: str) -> int:
+    def _place(self, table: int | None, key: str) -> str:
         """The line of the n-th `[[users]]`, or of a key in it; TOML's parser keeps none."""
-        heads = [n for n, line in enumerate(self._lines) if re.match(r"\s*\[\[\s*users\s*]]", line)]
-        start = heads[table] if 0 <= table < len(heads) else 0
-        end = heads[table + 1] if 0 <= table < len(heads) - 1 else len(self._lines)
-        if key:
-            wanted = re.compile(rf"""[\s{{,\[]*["']?{re.escape(key)}["']?\s*[=.\]]""")
-            for number in range(start, end):
-                if wanted.match(self._lines[number]):
-                    return number + 1
-        return start + 1
+        start, end = 0, len(self._lines)
+        if table is not None:
+            if table >= len(self._heads):
+                return f"user {table + 1}"
+            start, end = (*self._heads, end)[table : table + 2]
+        wanted = re.compile(rf"""\s*(\[+\s*)?(users\s*\.\s*)?["']?{re.escape(key)}["']?\s*[=.\]]""")
+        for number in range(start, end if key else start):
+            if wanted.match(self._lines[number]):
+                return f"line {number + 1}"
+        return f"line {start + 1}"
 
 
 def _is_printable(value: Any) -> bool:
