@@ -271,7 +271,9 @@ def _from_client(request: web.Request) -> list[tuple[str, str]]:
         if folded == "COOKIE":
             cookies.append(value)
         else:
-            passed.append((name, _printable(value)))
+            # in one case, as the HTTP client takes two names that differ in case for two headers
+            # and keeps the last
+            passed.append((name.lower(), _printable(value)))
     if cookie := without_session("; ".join(cookies)):
         passed.append(("Cookie", _printable(cookie)))
     return passed
