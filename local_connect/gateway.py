@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import aiohttp
 from aiohttp import web
-from multidict import CIMultiDict
+from multidict import CIMultiDict, MultiMapping
 from yarl import URL
 
 from local_connect import access
@@ -227,7 +227,7 @@ async def _pass_on(
     request: web.Request, answer: aiohttp.ClientResponse, mount: str
 ) -> web.StreamResponse:
     """Send the process's answer to the client, as it comes."""
-    named = {name.strip().upper() for name in answer.headers.get("Connection", "").split(",")}
+    named = _named_in_connection(answer.headers)
     response = web.StreamResponse(status=answer.status, reason=answer.reason)
     for name, value in answer.headers.items():
         folded = name.upper().replace("-", "_")
@@ -254,7 +254,7 @@ async def _pass_on(
 
 def _from_client(request: web.Request) -> list[tuple[str, str]]:
     """The client's headers that may pass, cookies joined into one as HTTP/1.1 has it."""
-    named = {name.strip().upper() for name in request.headers.get("Connection", "").split(",")}
+    named = _named_in_connection(request.headers)
     passed = []
     cookies = []
     for name, value in request.headers.items():
@@ -277,6 +277,15 @@ def _from_client(request: web.Request) -> list[tuple[str, str]]:
     if cookie := without_session("; ".join(cookies)):
         passed.append(("Cookie", _printable(cookie)))
     return passed
+
+
+def _named_in_connection(headers: MultiMapping[str]) -> set[str]:
+    """Further headers that are of this connection only, in upper case."""
+    return {
+        name.strip().upper()
+        for value in headers.getall("Connection", [])
+        for name in value.split(",")
+    }
 
 
 def _below(mount: str, cookie: str) -> str:
