@@ -73,7 +73,10 @@ def _external(text: str) -> str:
 
 def _is_ip(name: str) -> bool:
     try:
-        ipaddress.ip_address(name.strip("[]"))
+        if name.startswith("["):
+            ipaddress.IPv6Address(name[1:-1])
+        else:
+            ipaddress.IPv4Address(name)
     except ValueError:
         return False
     return True
