@@ -294,7 +294,8 @@ def _below(mount: str, cookie: str) -> str:
     Empty for a cookie that poses as the session of this server.
     """
     pair, *attributes = (part.strip() for part in cookie.split(";"))
-    if pair.partition("=")[0].strip() == SESSION_COOKIE:
+    # a browser sends a cookie with no name, `=x=y`, back as `x=y`
+    if pair.lstrip("= \t").partition("=")[0].strip() == SESSION_COOKIE:
         return ""
     path = f"{mount}/"
     kept = []
