@@ -162,7 +162,8 @@ class Gateway:
         self, request: web.Request, base: str, target: Target, viewer: User | None
     ) -> CIMultiDict[str]:
         """What the process gets: the client's own headers, less those that are decided here."""
-        headers = CIMultiDict(_from_client(request))
+        headers = _from_client(request)
+        undecoded = _take_undecoded(headers)
         headers["Host"] = base.partition("//")[2]
         if viewer:
             headers[CREDENTIALS_HEADER] = self._credentials(viewer)
@@ -171,6 +172,7 @@ class Gateway:
         origin = URL(base)
         headers[ENVIRON_HEADER] = json.dumps(
             {
+                **undecoded,
                 "SCRIPT_NAME": target.mount,
                 "SERVER_NAME": origin.host,
                 "SERVER_PORT": str(origin.port),
@@ -252,10 +254,10 @@ async def _pass_on(
     return response
 
 
-def _from_client(request: web.Request) -> list[tuple[str, str]]:
+def _from_client(request: web.Request) -> CIMultiDict[str]:
     """The client's headers that may pass, cookies joined into one as HTTP/1.1 has it."""
     named = _named_in_connection(request.headers)
-    passed = []
+    passed: CIMultiDict[str] = CIMultiDict()
     cookies = []
     for name, value in request.headers.items():
         folded = name.upper().replace("-", "_")
@@ -273,10 +275,24 @@ def _from_client(request: web.Request) -> list[tuple[str, str]]:
         else:
             # in one case, as the HTTP client takes two names that differ in case for two headers
             # and keeps the last
-            passed.append((name.lower(), _printable(value)))
+            passed.add(name.lower(), value)
     if cookie := without_session("; ".join(cookies)):
-        passed.append(("Cookie", _printable(cookie)))
+        passed.add("cookie", cookie)
     return passed
+
+
+def _take_undecoded(headers: CIMultiDict[str]) -> dict[str, str]:
+    """Take out the headers whose bytes are not UTF-8, and put them as WSGI has them.
+
+    The HTTP client writes text as UTF-8, so these go to the process by another way.
+    """
+    undecoded = {name for name, value in headers.items() if _printable(value) != value}
+    return {
+        "CONTENT_TYPE" if name == "content-type" else f"HTTP_{name.upper().replace('-', '_')}": (
+            ", ".join(headers.popall(name)).encode("utf-8", "surrogateescape").decode("latin-1")
+        )
+        for name in undecoded
+    }
 
 
 def _named_in_connection(headers: MultiMapping[str]) -> set[str]:
