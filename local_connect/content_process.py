@@ -137,9 +137,24 @@ def environ_middleware(app: Callable[..., Any]) -> Callable[..., Any]:
         mount = decided["SCRIPT_NAME"]
         environ["PATH_INFO"] = environ["PATH_INFO"][len(mount) :] or "/"
         environ.update(decided)
-        return app(environ, start_response)
+        answer = app(environ, start_response)
+        return without_body(answer) if environ["REQUEST_METHOD"] == "HEAD" else answer
 
     return wrapped
+
+
+def without_body(answer: Any) -> list[bytes]:
+    """Begin an answer, so that it has its headers, and drop its body: HEAD has none.
+
+    Not every app sees to that, and waitress would send what the app returns.
+    """
+    try:
+        for _ in answer:
+            break
+    finally:
+        if hasattr(answer, "close"):
+            answer.close()
+    return []
 
 
 def show(error: Exception) -> None:
