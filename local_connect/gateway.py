@@ -177,6 +177,8 @@ class Gateway:
                 "SERVER_NAME": origin.host,
                 "SERVER_PORT": str(origin.port),
                 "REMOTE_ADDR": request.remote or "",
+                "REMOTE_HOST": request.remote or "",
+                "REMOTE_PORT": _port_of_client(request),
                 "wsgi.url_scheme": origin.scheme,
             }
         )
@@ -293,6 +295,11 @@ def _take_undecoded(headers: CIMultiDict[str]) -> dict[str, str]:
         )
         for name in undecoded
     }
+
+
+def _port_of_client(request: web.Request) -> str:
+    peer = request.transport.get_extra_info("peername") if request.transport else None
+    return str(peer[1]) if peer else ""
 
 
 def _named_in_connection(headers: MultiMapping[str]) -> set[str]:
