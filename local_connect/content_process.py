@@ -59,9 +59,12 @@ def main() -> None:
         # a line of an event stream leaves at once
         send_bytes=1,
         ident=None,
-        max_request_header_size=1 << 20,
+        # what the server has let in
+        max_request_header_size=1 << 24,
         max_request_body_size=1 << 40,
         clear_untrusted_proxy_headers=False,
+        # select() knows about a thousand files only
+        asyncore_use_poll=True,
     )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     lifeline.sendall(b"ready\n")
