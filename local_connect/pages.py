@@ -25,6 +25,9 @@ routes = web.RouteTableDef()
 
 SIGN_IN = "/__login__"
 
+#: a session is nothing there, so nobody is led to sign in
+_FOR_PROGRAMS = ("/__api__/", "/__local__/")
+
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
@@ -123,9 +126,10 @@ def refuse(request: web.Request, refusal: ApiError, viewer: User | None) -> web.
 
 
 def wants_page(request: web.Request) -> bool:
-    """Whether a person in a browser asks, and not a program."""
+    """Whether a person in a browser asks for a page, and not a program, or for the API."""
     return (
         request.method in ("GET", "HEAD")
+        and not request.path.startswith(_FOR_PROGRAMS)
         and "text/html" in request.headers.get("Accept", "")
         and not any(header in request.headers for header in KEY_HEADERS)
     )
