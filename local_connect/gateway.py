@@ -125,17 +125,16 @@ class Gateway:
             query = request.raw_path.partition("?")[2]
             location = f"{base}{target.mount}/" + (f"?{query}" if query else "")
             return web.Response(status=308, headers={"Location": location})
-        try:
-            process = await self._deploys.process(content.guid, bundle_id)
-        except ProcessFailed as failure:
-            raise ApiError(
-                f"{failure} The deployment's log in Connect's dashboard, or this server's "
-                "terminal, shows what the app printed.",
-                status=502,
-            ) from failure
-        async with process.request():
-            headers = self._headers(request, base, target, viewer)
-            return await self._proxy(request, process, headers, target.mount)
+        headers = self._headers(request, base, target, viewer)
+        for _ in range(2):
+            process = await self._process(content.guid, bundle_id)
+            async with process.request():
+                try:
+                    return await self._proxy(request, process, headers, target.mount)
+                except aiohttp.ClientConnectorError:
+                    # it ended in this moment and was sent nothing, so another can take over
+                    process.lost = True
+        raise ApiError("The app's process ends as soon as it has started.", status=502)
 
     def _open(self, target: Target, viewer: User | None) -> tuple[Content, int]:
         """The content and the bundle that the visitor gets, if they may."""
@@ -157,6 +156,16 @@ class Gateway:
         if bundle_id is None:
             raise NotFound("Nothing has been deployed to this content yet.")
         return content, bundle_id
+
+    async def _process(self, guid: str, bundle_id: int) -> ContentProcess:
+        try:
+            return await self._deploys.process(guid, bundle_id)
+        except ProcessFailed as failure:
+            raise ApiError(
+                f"{failure} The deployment's log in Connect's dashboard, or this server's "
+                "terminal, shows what the app printed.",
+                status=502,
+            ) from failure
 
     def _headers(
         self, request: web.Request, base: str, target: Target, viewer: User | None
@@ -219,9 +228,13 @@ class Gateway:
                 "(its read_timeout).",
                 status=504,
             ) from error
+        except aiohttp.ClientConnectorError:
+            raise
         except aiohttp.ClientError as error:
             raise ApiError(
-                f"The app's process ended without an answer ({error}).", status=502
+                "The app's process ended without an answer; "
+                "this server's terminal shows what it printed.",
+                status=502,
             ) from error
         async with answer:
             return await _pass_on(request, answer, mount)

@@ -76,6 +76,8 @@ class ContentProcess:
         self.job_key = job_key
         self.output: deque[str] = deque(maxlen=_OUTPUT_LINES)
         self.requests = 0
+        #: whether it cannot be reached any more, which shows before its end is known
+        self.lost = False
         self.last_used = time.monotonic()
         self._socket = socket_path
         self._process: asyncio.subprocess.Process | None = None
@@ -93,6 +95,7 @@ class ContentProcess:
                 connector=aiohttp.UnixConnector(path=str(self._socket), limit=0),
                 auto_decompress=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
+                middlewares=(_once,),
                 skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
                 max_line_size=_HEADER_BYTES,
                 max_field_size=_HEADER_BYTES,
@@ -102,7 +105,9 @@ class ContentProcess:
 
     @property
     def alive(self) -> bool:
-        return self._process is not None and self._process.returncode is None
+        return (
+            not self.lost and self._process is not None and self._process.returncode is None
+        )
 
     async def start(self) -> None:
         """Return once the app listens; raise `ProcessFailed` if it ends or takes too long."""
@@ -215,6 +220,21 @@ class ContentProcess:
             line = raw.decode("utf-8", "replace").rstrip("\r\n")
             self.output.append(line)
             log(f"{self.launch.content_name} | {line}")
+
+
+async def _once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending a request again when its connection breaks.
+
+    The app may have done what it was asked before it broke off.
+    """
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise aiohttp.ClientConnectionError(str(error)) from error
 
 
 class Processes:
