@@ -21,7 +21,7 @@ from local_connect.addresses import Addresses
 from local_connect.deploys import Deploys
 from local_connect.errors import ApiError, NotFound
 from local_connect.identity import KEY_HEADERS, SESSION_COOKIE, Identities, without_session
-from local_connect.processes import ContentProcess, ProcessFailed
+from local_connect.processes import ContentProcess, ProcessFailed, ProcessTooSlow
 from local_connect.store import Bundle, Content, Store, User
 from local_connect.vanities import Vanities
 
@@ -164,7 +164,7 @@ class Gateway:
             raise ApiError(
                 f"{failure} The deployment's log in Connect's dashboard, or this server's "
                 "terminal, shows what the app printed.",
-                status=502,
+                status=504 if isinstance(failure, ProcessTooSlow) else 502,
             ) from failure
 
     def _headers(
@@ -222,6 +222,12 @@ class Gateway:
                     sock_read=launch.read_timeout,
                 ),
             )
+        except aiohttp.ConnectionTimeoutError as error:
+            raise ApiError(
+                f"The app did not take the connection within {launch.connection_timeout:g} "
+                "seconds (its connection_timeout).",
+                status=504,
+            ) from error
         except TimeoutError as error:
             raise ApiError(
                 f"The app did not answer within {launch.read_timeout:g} seconds "

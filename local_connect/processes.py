@@ -48,6 +48,10 @@ class ProcessFailed(Exception):
         self.output = output
 
 
+class ProcessTooSlow(ProcessFailed):
+    """A process that was not ready in time."""
+
+
 @dataclass(frozen=True)
 class Launch:
     """All that a process needs to run one bundle."""
@@ -105,9 +109,7 @@ class ContentProcess:
 
     @property
     def alive(self) -> bool:
-        return (
-            not self.lost and self._process is not None and self._process.returncode is None
-        )
+        return not self.lost and self._process is not None and self._process.returncode is None
 
     async def start(self) -> None:
         """Return once the app listens; raise `ProcessFailed` if it ends or takes too long."""
@@ -138,7 +140,7 @@ class ContentProcess:
                 ready = await asyncio.get_running_loop().sock_recv(ours, 16)
         except TimeoutError:
             await self.stop()
-            raise ProcessFailed(
+            raise ProcessTooSlow(
                 f"The app was not ready within {self.launch.init_timeout:g} seconds "
                 "(its init_timeout).",
                 list(self.output),
