@@ -236,6 +236,8 @@ class Gateway:
             ) from error
         except aiohttp.ClientConnectorError:
             raise
+        except aiohttp.ClientResponseError as error:
+            raise ApiError(f"The app's answer is not HTTP: {error.message}", status=502) from error
         except aiohttp.ClientError as error:
             raise ApiError(
                 "The app's process ended without an answer; "
@@ -251,7 +253,7 @@ async def _pass_on(
 ) -> web.StreamResponse:
     """Send the process's answer to the client, as it comes."""
     named = _named_in_connection(answer.headers)
-    response = web.StreamResponse(status=answer.status, reason=answer.reason)
+    response = web.StreamResponse(status=answer.status, reason=_printable(answer.reason or ""))
     for name, value in answer.headers.items():
         folded = name.upper().replace("-", "_")
         if folded in _HOP_BY_HOP | _KEPT_BACK or name.upper() in named:
@@ -261,7 +263,10 @@ async def _pass_on(
             text = _below(mount, text)
         if text:
             response.headers.add(name, text)
-    await response.prepare(request)
+    try:
+        await response.prepare(request)
+    except ValueError as error:
+        raise ApiError(f"The app's answer cannot be sent: {error}", status=502) from error
     try:
         async for chunk in answer.content.iter_chunked(_CHUNK):
             await response.write(chunk)
