@@ -10,7 +10,7 @@ import traceback
 from contextlib import suppress
 from typing import IO
 
-from aiohttp import web
+from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
@@ -135,7 +135,7 @@ class Server:
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    """Whether what aiohttp reports is a fault of this server: a request that is not HTTP is none."""
+    """Whether what aiohttp reports is a fault of ours: a request that is not HTTP is none."""
     error = record.exc_info[1] if record.exc_info else None
     return not isinstance(error, HttpProcessingError)
 
@@ -145,6 +145,11 @@ def _front(gateway: Gateway, addresses: Addresses, identities: Identities) -> Mi
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.version not in (HttpVersion10, HttpVersion11):
+            # aiohttp would take it for HTTP/1.1 all the same
+            refusal = _refuse(BadRequest("This server speaks HTTP/1.1 and HTTP/1.0."))
+            refusal.force_close()
+            return refusal
         target = gateway.target(request.raw_path)
         try:
             if not request.raw_path.startswith("/"):
