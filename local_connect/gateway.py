@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import aiohttp
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from multidict import CIMultiDict, MultiMapping
 from yarl import URL
 
@@ -118,6 +118,11 @@ class Gateway:
 
     async def handle(self, request: web.Request, target: Target) -> web.StreamResponse:
         """Answer one request, or raise an `ApiError` that says why not."""
+        if request.method == "CONNECT":
+            raise ApiError("This server makes no tunnels.", status=405)
+        expected = request.headers.get("Expect", "100-continue")
+        if expected.lower() != "100-continue":
+            raise ApiError(f"This server does not meet the expectation {expected!r}.", status=417)
         base = self._addresses.base_url(request)
         viewer = self._identities.from_request(request)
         content, bundle_id = self._open(target, viewer)
@@ -375,5 +380,9 @@ def _printable(value: str) -> str:
 
 
 async def _body(request: web.Request) -> AsyncIterator[bytes]:
+    if "Expect" in request.headers and request.version >= HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        # no part of the answer, which is yet to begin
+        request.writer.output_size = 0
     async for chunk in request.content.iter_any():
         yield chunk

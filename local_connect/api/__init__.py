@@ -26,7 +26,7 @@ def add_routes(app: web.Application) -> None:
     for module in (server, users, content, permissions, vanities, tags, bundles, tasks, local):
         app.add_routes(module.routes)
     app.router.add_route("*", PREFIX + "/{path:.*}", not_implemented)
-    app.router.add_route("*", "/{path:.*}", not_found)
+    app.router.add_route("*", "/{path:.*}", not_found, expect_handler=wait_for_gateway)
 
 
 async def not_implemented(request: web.Request) -> web.Response:
@@ -34,6 +34,10 @@ async def not_implemented(request: web.Request) -> web.Response:
     raise NotImplementedHere(
         f"local-connect does not implement {request.method} {request.path.removeprefix(PREFIX)}."
     )
+
+
+async def wait_for_gateway(_request: web.Request) -> None:
+    """Ask for no body yet: the gateway does, once content is to have it."""
 
 
 async def not_found(request: web.Request) -> web.Response:
