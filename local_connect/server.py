@@ -112,6 +112,7 @@ class Server:
             app,
             access_log=None,
             handler_cancellation=True,
+            auto_decompress=False,
             max_line_size=_LINE_BYTES,
             max_field_size=_LINE_BYTES,
             shutdown_timeout=2,
