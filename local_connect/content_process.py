@@ -49,6 +49,7 @@ def main() -> None:
     except Exception as error:
         show(error)
         sys.exit(1)
+    waitress.channel.HTTPChannel.task_class = task_class(waitress)
     server = waitress.create_server(
         environ_middleware(app),
         unix_socket=arguments.socket,
@@ -130,6 +131,19 @@ def usual_name(module: ModuleType) -> str:
         f"The entry point names the module {module.__name__} alone, "
         f"and it has none of {', '.join(USUAL_NAMES)}."
     )
+
+
+def task_class(waitress: Any) -> Any:
+    """What answers a request in waitress, less a mistake: it ends the body of a HEAD in chunks."""
+
+    class Task(waitress.task.WSGITask):  # type: ignore[misc] # (loaded as it runs)
+        def finish(self) -> None:
+            if self.request.command == "HEAD":
+                self.write(b"")
+                self.chunked_response = False
+            super().finish()
+
+    return Task
 
 
 def environ_middleware(app: Callable[..., Any]) -> Callable[..., Any]:
