@@ -79,8 +79,13 @@ async def get_content(request: web.Request) -> web.Response:
 async def update_content(request: web.Request) -> web.Response:
     user = caller(request)
     content = content_to_change(request, user)
-    _change(content, await json_object(request))
-    return web.json_response(content_answer(request, _save(request, content), user))
+    fields = await json_object(request)
+    _change(content, fields)
+    saved = _save(request, content)
+    if fields.keys() & {*COUNTS, "load_factor"}:
+        # a process keeps the settings that it was started with
+        await rooms(request).processes.retire(content.guid)
+    return web.json_response(content_answer(request, saved, user))
 
 
 @routes.delete("/__api__/v1/content/{guid}")
