@@ -32,6 +32,9 @@ ACCESS_TYPES = ("all", "logged_in", "acl")
 #: further fields of Connect's that cannot be set here
 _REFUSED = ("run_as_current_user", "locked", "locked_message", "owner_guid", "extension")
 
+#: counts that would shut everyone out if they were zero
+_FROM_ONE = ("max_processes", "max_conns_per_process", "init_timeout")
+
 _NAME = re.compile(r"[-_.A-Za-z0-9]{3,64}")
 _VARIABLE = re.compile(r"[^=\0]+")
 
@@ -228,8 +231,9 @@ def _change(content: Content, fields: dict[str, Any]) -> None:
                 if not (value is None or (_is_number(value) and 0 <= value <= 1)):
                     raise BadRequest("load_factor is not a number from 0 to 1.")
             case _ if field in COUNTS:
-                if not (value is None or (type(value) is int and 0 <= value <= 1 << 31)):
-                    raise BadRequest(f"{field} is not a whole number.")
+                least = 1 if field in _FROM_ONE else 0
+                if not (value is None or (type(value) is int and least <= value <= 1 << 31)):
+                    raise BadRequest(f"{field} is not a whole number from {least} up.")
             case _ if field in NULL_FIELDS or field in _REFUSED:
                 if value:
                     raise NotImplementedHere(f"local-connect does not implement {field}.")
