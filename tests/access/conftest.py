@@ -3,6 +3,7 @@
 Tests leave the shared content as it was; what they change is content of their own.
 """
 
+import socket
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +35,14 @@ def refusal(answer: httpx.Response, status: int) -> str:
     assert type(body["error"]) is str
     assert body["error"]
     return str(body["error"])
+
+
+def raw(server: LocalConnect, *lines: bytes) -> bytes:
+    """The status of the answer to a request of these lines, sent as they are."""
+    url = httpx.URL(server.url)
+    with socket.create_connection((url.host, url.port or 80), timeout=10) as connection:
+        connection.sendall(b"\r\n".join((*lines, b"Connection: close")) + b"\r\n\r\n")
+        return connection.recv(65536).split(b" ")[1]
 
 
 def write_users(path: Path, text: str = USERS) -> Path:

@@ -2,7 +2,6 @@
 
 import html
 import re
-import socket
 from collections.abc import Iterator, Mapping
 from http.cookies import SimpleCookie
 from urllib.parse import quote
@@ -10,7 +9,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tests.access.conftest import HTML, SESSION_COOKIE, refusal
+from tests.access.conftest import HTML, SESSION_COOKIE, raw, refusal
 from tests.deploy.conftest import Content
 from tests.servers import LocalConnect
 
@@ -534,11 +533,3 @@ def test_an_address_that_is_not_text(shared: dict[str, Content]) -> None:
         line = b"GET " + path.encode() + b"\xff\xfe HTTP/1.1"
         status = raw(shared["acl"].server, line, b"Host: localhost", b"Accept: text/html")
         assert status in (b"302", b"400", b"404")
-
-
-def raw(server: LocalConnect, *lines: bytes) -> bytes:
-    """The status of the answer to a request of these lines."""
-    url = httpx.URL(server.url)
-    with socket.create_connection((url.host, url.port or 80), timeout=10) as connection:
-        connection.sendall(b"\r\n".join((*lines, b"Connection: close")) + b"\r\n\r\n")
-        return connection.recv(65536).split(b" ")[1]

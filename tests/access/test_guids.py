@@ -1,0 +1,43 @@
+"""`--credentials-use-guid`: GUIDs in place of names, as Connect's
+`Authorization.ContentCredentialsUseGUID` has it."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.access.conftest import ECHO, create, deploy, write_users
+from tests.deploy.conftest import Content
+from tests.servers import running_server
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Content]:
+    directory: Path = tmp_path_factory.mktemp("guids")
+    users = write_users(directory / "users.toml")
+    options = ("--users", str(users), "--credentials-use-guid")
+    with running_server(directory / "data", *options) as server:
+        content = create(server, access_type="all")
+        deploy(content, ECHO)
+        yield content
+
+
+def test_the_visitor_and_their_groups(content: Content) -> None:
+    listed = content.server.get("/__api__/v1/users").json()["results"]
+    guids = {user["username"]: user["guid"] for user in listed}
+    groups = {
+        group["name"]: group["guid"]
+        for group in content.server.get("/__api__/v1/groups").json()["results"]
+    }
+    for name, user in content.server.users.items():
+        header = content.echo(user=name)["environ"]["HTTP_RSTUDIO_CONNECT_CREDENTIALS"]
+        credentials = json.loads(header)
+        assert set(credentials) == {"user", "groups"}
+        assert credentials["user"] == guids[name]
+        assert sorted(credentials["groups"]) == sorted(groups[group] for group in user.groups)
+    assert len(set(guids.values()) | set(groups.values())) == len(guids) + len(groups)
+
+
+def test_nobody_has_none(content: Content) -> None:
+    assert "HTTP_RSTUDIO_CONNECT_CREDENTIALS" not in content.echo(user=None)["environ"]
