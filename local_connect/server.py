@@ -106,6 +106,7 @@ class Server:
             tasks=self._tasks,
             pythons=pythons,
         )
+        app.on_response_prepare.append(_close_after_upgrade)
         app.add_routes(pages.routes)
         api.add_routes(app)
         self._runner = web.AppRunner(
@@ -133,6 +134,16 @@ class Server:
         await self._processes.stop()
         self._store.close()
         self._lock.close()
+
+
+async def _close_after_upgrade(request: web.Request, response: web.StreamResponse) -> None:
+    """Let nothing follow a request to upgrade, which is never granted here.
+
+    aiohttp loses what comes after one that names another protocol than websocket.
+    """
+    if "Upgrade" in request.headers:
+        response.force_close()
+        response.headers["Connection"] = "close"
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
