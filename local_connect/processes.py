@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
 import aiohttp
 import waitress
@@ -86,6 +87,7 @@ class ContentProcess:
         self._socket = socket_path
         self._process: asyncio.subprocess.Process | None = None
         self._lifeline: socket.socket | None = None
+        self._pipe: asyncio.ReadTransport | None = None
         self._reader: asyncio.Task[None] | None = None
         self._client: aiohttp.ClientSession | None = None
         self._idle = asyncio.Event()
@@ -116,7 +118,8 @@ class ContentProcess:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         self._lifeline = ours
-        with theirs:
+        output = await self._open_output()
+        with theirs, output:
             self._process = await asyncio.create_subprocess_exec(
                 str(self.launch.python),
                 content_process.__file__,
@@ -130,11 +133,9 @@ class ContentProcess:
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
                 stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-                limit=1 << 20,
+                stdout=output,
+                stderr=output,
             )
-        self._reader = asyncio.create_task(self._read_output())
         try:
             async with asyncio.timeout(self.launch.init_timeout):
                 ready = await asyncio.get_running_loop().sock_recv(ours, 16)
@@ -149,7 +150,7 @@ class ContentProcess:
             await self.stop()
             raise
         if not ready:
-            status = await self._exited()
+            status = await self._process.wait()
             await self.stop()
             raise ProcessFailed(
                 f"The app did not start: its process ended with status {status}.",
@@ -173,26 +174,18 @@ class ContentProcess:
                 self._process.send_signal(signal.SIGTERM)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_GRACE):
-                        await self._exited()
+                        await self._process.wait()
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            await self._exited()
+            await self._process.wait()
         if self._lifeline:
             self._lifeline.close()
         if self._reader:
             await asyncio.wait((self._reader,), timeout=_LAST_WORDS)
             self._reader.cancel()
+        if self._pipe:
+            self._pipe.close()
         self._socket.unlink(missing_ok=True)
-
-    async def _exited(self) -> int:
-        """Wait for the process itself; its status.
-
-        `Process.wait` waits longer, for everyone who holds the process's output open.
-        """
-        assert self._process is not None  # noqa: S101 (started before)
-        while self._process.returncode is None:
-            await asyncio.sleep(0.01)
-        return self._process.returncode
 
     @asynccontextmanager
     async def request(self) -> AsyncIterator[ContentProcess]:
@@ -207,13 +200,24 @@ class ContentProcess:
             if not self.requests:
                 self._idle.set()
 
-    async def _read_output(self) -> None:
-        process = self._process
-        assert process is not None  # noqa: S101 (started before)
-        assert process.stdout is not None  # noqa: S101 (a pipe, by the call)
+    async def _open_output(self) -> IO[bytes]:
+        """Where the process is to print; what it prints is read from now on.
+
+        The pipe is ours and not asyncio's, which would take the process for running as
+        long as anyone holds its output open.
+        """
+        reading, writing = os.pipe()
+        printed = asyncio.StreamReader(limit=1 << 20)
+        self._pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(printed), os.fdopen(reading, "rb", buffering=0)
+        )
+        self._reader = asyncio.create_task(self._read_output(printed))
+        return os.fdopen(writing, "wb", buffering=0)
+
+    async def _read_output(self, printed: asyncio.StreamReader) -> None:
         while True:
             try:
-                raw = await process.stdout.readline()
+                raw = await printed.readline()
             except ValueError:
                 # a line longer than the reader's limit: what was read of it is dropped
                 continue
