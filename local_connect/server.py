@@ -147,9 +147,9 @@ async def _close_after_upgrade(request: web.Request, response: web.StreamRespons
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    """Whether what aiohttp reports is a fault of ours: a request that is not HTTP is none."""
+    """Whether what aiohttp reports is our fault: not that a request is no HTTP or a client gone."""
     error = record.exc_info[1] if record.exc_info else None
-    return not isinstance(error, HttpProcessingError)
+    return not isinstance(error, HttpProcessingError | ConnectionError)
 
 
 def _front(gateway: Gateway, addresses: Addresses, identities: Identities) -> Middleware:
