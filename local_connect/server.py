@@ -136,6 +136,16 @@ class Server:
         self._lock.close()
 
 
+def _foreign(request: web.Request) -> str:
+    """What a request has that is not HTTP/1.1 as we speak it, though aiohttp lets it pass."""
+    if request.version not in (HttpVersion10, HttpVersion11):
+        return "This server speaks HTTP/1.1 and HTTP/1.0."
+    codings = ",".join(request.headers.getall("Transfer-Encoding", [])).lower()
+    if any(coding.strip() not in ("", "chunked") for coding in codings.split(",")):
+        return f"This server knows no transfer coding but chunked: {codings}."
+    return ""
+
+
 async def _close_after_upgrade(request: web.Request, response: web.StreamResponse) -> None:
     """Let nothing follow a request to upgrade, which is never granted here.
 
@@ -157,9 +167,8 @@ def _front(gateway: Gateway, addresses: Addresses, identities: Identities) -> Mi
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.version not in (HttpVersion10, HttpVersion11):
-            # aiohttp would take it for HTTP/1.1 all the same
-            refusal = _refuse(BadRequest("This server speaks HTTP/1.1 and HTTP/1.0."))
+        if fault := _foreign(request):
+            refusal = _refuse(BadRequest(fault))
             refusal.force_close()
             return refusal
         target = gateway.target(request.raw_path)
