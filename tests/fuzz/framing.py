@@ -7,7 +7,8 @@ server to: whatever it runs must be a request in this reading, or be none.
 import re
 from dataclasses import dataclass
 
-_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP/(\d)\.(\d)")
+# more than one space may be read as one (RFC 9112, 3)
+_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) +([\x21-\x7e]+) +HTTP/(\d)\.(\d)")
 _HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(;[\t\x20-\x7e\x80-\xff]*)?")
 
@@ -54,6 +55,8 @@ def read(stream: bytes) -> Reading:
     while not reader.at_end:
         try:
             requests.append(reader.request())
+            if requests[-1].version < (1, 1) and requests[-1].values(b"transfer-encoding"):
+                raise Malformed("nothing can follow it safely (RFC 9112, 6.1)")
         except (Malformed, Incomplete) as fault:
             return Reading(requests, fault)
     return Reading(requests, None)
@@ -65,9 +68,8 @@ class _Reader:
 
     @property
     def at_end(self) -> bool:
-        # empty lines before a request are to be passed over
-        while self._rest.startswith(b"\r\n"):
-            self._rest = self._rest[2:]
+        # empty lines before a request are passed over, however they end
+        self._rest = self._rest.lstrip(b"\r\n")
         return not self._rest
 
     def request(self) -> Request:
@@ -76,18 +78,19 @@ class _Reader:
             raise Malformed("request line")
         version = int(line[3]), int(line[4])
         headers = self._headers()
-        return Request(line[1], line[2], version, headers, self._body(version, headers))
+        return Request(line[1], line[2], version, headers, self._body(headers))
 
-    def _body(self, version: tuple[int, int], headers: list[tuple[bytes, bytes]]) -> bytes:
+    def _body(self, headers: list[tuple[bytes, bytes]]) -> bytes:
         lengths = [value for name, value in headers if name.lower() == b"content-length"]
-        codings = [value for name, value in headers if name.lower() == b"transfer-encoding"]
-        if codings:
-            if lengths or len(codings) > 1 or codings[0].lower() != b"chunked" or version < (1, 1):
+        if any(name.lower() == b"transfer-encoding" for name, _ in headers):
+            codings = _elements(headers, b"transfer-encoding")
+            if lengths or codings not in ([], [b"chunked"]):
                 raise Malformed("transfer coding")
-            return self._chunks()
+            return self._chunks() if codings else b""
         if not lengths:
             return b""
-        if len(lengths) > 1 or not re.fullmatch(rb"[0-9]{1,18}", lengths[0]):
+        # the same length may be said twice (RFC 9110, 8.6)
+        if len({*lengths}) > 1 or not re.fullmatch(rb"[0-9]{1,18}", lengths[0]):
             raise Malformed("content length")
         return self._take(int(lengths[0]))
 
@@ -128,3 +131,9 @@ class _Reader:
             raise Incomplete("a body")
         taken, self._rest = self._rest[:size], self._rest[size:]
         return taken
+
+
+def _elements(headers: list[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
+    """The elements of a list, in one header or in several; empty ones do not count."""
+    values = b",".join(value for known, value in headers if known.lower() == name)
+    return [element.strip().lower() for element in values.split(b",") if element.strip()]

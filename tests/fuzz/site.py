@@ -22,6 +22,9 @@ PROBE = {
     if path.is_file()
 }
 
+#: places in `Probe.mounts`
+DRAFT, MOUNT, VANITY = range(3)
+
 #: what the gateway decides, as WSGI shows it: nothing else by such a name may reach content
 DECIDED = (
     "HTTP_RSTUDIO_CONNECT_CREDENTIALS",
@@ -55,6 +58,7 @@ class Probe:
 
     @property
     def mounts(self) -> tuple[str, ...]:
+        """Its addresses, without a slash at the end."""
         return (f"{self.mount}/_bundle{self.bundle_id}", self.mount, self.vanity)
 
     def run(self) -> list[dict[str, Any]]:
@@ -91,17 +95,20 @@ class Site:
             return None
         return {"user": user, "groups": self.server.users[user].groups}
 
-    def assert_decided_here(self, environ: dict[str, str], target: bytes) -> None:
+    def assert_decided_here(
+        self, environ: dict[str, str], target: bytes, *, host: str | None = None
+    ) -> None:
         """All that the gateway decides of a request, but for the visitor, is as it must be."""
+        base = urlsplit(f"http://{host}") if host else urlsplit(self.server.url)
         mount = environ["SCRIPT_NAME"]
         assert mount in self.open.mounts
         assert target.decode("latin-1").startswith(f"{mount}/")
         decided = {
-            "HTTP_RSTUDIO_CONNECT_APP_BASE_URL": f"{self.server.url}{self.open.mount}",
-            "HTTP_X_RSC_REQUEST": f"{self.server.url}{target.decode('latin-1')}",
-            "HTTP_HOST": self.netloc,
-            "SERVER_NAME": urlsplit(self.server.url).hostname,
-            "SERVER_PORT": str(urlsplit(self.server.url).port),
+            "HTTP_RSTUDIO_CONNECT_APP_BASE_URL": f"{base.geturl()}{self.open.mount}",
+            "HTTP_X_RSC_REQUEST": f"{base.geturl()}{target.decode('latin-1')}",
+            "HTTP_HOST": base.netloc,
+            "SERVER_NAME": base.hostname,
+            "SERVER_PORT": str(base.port or 80),
             "wsgi.url_scheme": "http",
             "REMOTE_ADDR": "127.0.0.1",
         }

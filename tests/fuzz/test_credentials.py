@@ -10,7 +10,7 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from tests.fuzz.site import DECIDED, Site, credentials_in
+from tests.fuzz.site import DECIDED, DRAFT, MOUNT, VANITY, Site, credentials_in
 from tests.fuzz.tries import MADE, tries
 from tests.fuzz.wire import Connection
 
@@ -196,7 +196,8 @@ SHOWN = [
 @dataclass(frozen=True)
 class Visit:
     headers: list[Header | Shown]
-    vanity: bool
+    #: which of the addresses of the content
+    mount: int
     path: bytes
 
     @property
@@ -211,8 +212,10 @@ def visits() -> st.SearchStrategy[Visit]:
     header: st.SearchStrategy[Header | Shown] = st.one_of(
         forged(), forged(), st.sampled_from(SHOWN), connection
     )
+    # a draft is for alice alone
+    mounts = st.sampled_from((MOUNT, MOUNT, VANITY, VANITY, DRAFT))
     paths = st.sampled_from((b"/", b"/x", b"/x?user=admin"))
-    return st.builds(Visit, st.lists(header, min_size=1, max_size=6), st.booleans(), paths)
+    return st.builds(Visit, st.lists(header, min_size=1, max_size=6), mounts, paths)
 
 
 class Door:
@@ -276,7 +279,7 @@ def test_headers(site: Site, door: Door, sessions: dict[str, str], visit: Visit)
         header.header(secrets(header)) if isinstance(header, Shown) else header
         for header in visit.headers
     ]
-    target = (site.open.vanity if visit.vanity else site.open.mount).encode() + visit.path
+    target = site.open.mounts[visit.mount].encode() + visit.path
     status, body = door.send(
         b"GET %s HTTP/1.1\r\nHost: %s\r\n" % (target, site.netloc.encode())
         + b"".join(b"%s: %s\r\n" % header for header in headers)

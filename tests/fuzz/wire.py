@@ -8,7 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-_STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-9]\d\d) [\t\x20-\x7e\x80-\xff]*")
+#: a refusal repeats the version that it refuses
+_STATUS_LINE = re.compile(rb"HTTP/(?:1\.[01] ([1-9]\d\d)|\d\.\d (400)) [\t\x20-\x7e\x80-\xff]*")
 _HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*")
 
 #: seconds in which a server answers
@@ -28,6 +29,11 @@ class Answer:
     status: int
     headers: dict[bytes, bytes]
     body: bytes
+
+    @property
+    def refuses_connection(self) -> bool:
+        """Whether the server could not read what came, and so says no more on this connection."""
+        return self.status == 400 and self.headers.get(b"content-type", b"")[:10] == b"text/plain"
 
     @property
     def json(self) -> Any:
@@ -82,7 +88,7 @@ class Connection:
             if name in headers and name in (b"content-length", b"transfer-encoding"):
                 raise NotHttp(f"twice: {line!r}")
             headers[name] = header[2]
-        return int(status[1]), headers
+        return int(status[1] or status[2]), headers
 
     def _body(self, method: bytes, status: int, headers: dict[bytes, bytes], until: float) -> bytes:
         length = headers.get(b"content-length")
