@@ -17,7 +17,7 @@ import httpx
 LOCAL_CONNECT = Path(sys.executable).with_name("local-connect")
 
 #: seconds that a server may take to start, and to stop
-PATIENCE = 30
+PATIENCE = 60
 
 _ADDRESS = re.compile(r"serves at (http://\S+)")
 _ADMINISTRATOR = re.compile(r"^ .+ administrator +key (\S+)", re.MULTILINE)
@@ -40,20 +40,24 @@ class LocalConnect:
     def __init__(self, data: Path, *options: str) -> None:
         self.data = data
         self.process = start(data, *options)
+        self.client = httpx.Client(timeout=60, trust_env=False)
         try:
-            printed = self._wait_for(_ADMINISTRATOR)
-            self.url = self._wait_for(_ADDRESS)
-            self.client = httpx.Client(base_url=self.url, timeout=60, trust_env=False)
+            key = self._wait_for(_ADMINISTRATOR)
+            self.client.base_url = self._wait_for(_ADDRESS)
             # it says where it is only once it is there
             self.client.get("/__local__/health").raise_for_status()
-            answer = self.client.get(
-                "/__local__/users", headers={"Authorization": f"Key {printed}"}
-            ).raise_for_status()
+            users = self.client.get("/__local__/users", headers={"Authorization": f"Key {key}"})
+            self.users = {
+                user["username"]: User(**user) for user in users.raise_for_status().json()
+            }
         except BaseException:
-            self.process.kill()
-            self.process.wait()
+            self.kill()
             raise
-        self.users = {user["username"]: User(**user) for user in answer.json()}
+
+    @property
+    def url(self) -> str:
+        """Its address, without a slash at the end."""
+        return str(self.client.base_url).rstrip("/")
 
     @property
     def output(self) -> str:

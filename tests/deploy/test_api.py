@@ -1,7 +1,9 @@
 """Connect's API, where rsconnect does not show all of it: refusals, links, and the long poll."""
 
+import threading
 import time
 import uuid
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -159,10 +161,15 @@ def test_find_content_by_name(published: Content) -> None:
     assert found("admin", name=name, owner_guid=server.users["admin"].guid) == []
 
 
-def slow(seconds: float) -> bytes:
-    """A bundle whose app takes its time to start."""
-    source = b"import time\ntime.sleep(%.1f)\ndef app(environ, start_response): pass\n" % seconds
-    files = {**FILES, "app.py": source}
+def waiting_for(file: Path) -> bytes:
+    """A bundle whose app does not start before there is this file."""
+    source = f"""
+import pathlib, time
+while not pathlib.Path({str(file)!r}).exists():
+    time.sleep(0.02)
+def app(environ, start_response): pass
+"""
+    files = {**FILES, "app.py": source.encode()}
     manifest = app(manifest_of(files))[0]
     return packed([manifest, *(member(*file) for file in files.items())])
 
@@ -172,7 +179,7 @@ class Deployment:
 
     def __init__(self, server: LocalConnect, bundle: bytes) -> None:
         self.server = server
-        guid = self._post("/__api__/v1/content", json={"name": f"slow-{uuid.uuid4()}"})["guid"]
+        guid = self._post("/__api__/v1/content", json={"name": f"by-hand-{uuid.uuid4()}"})["guid"]
         api = f"/__api__/v1/content/{guid}"
         bundle_id = self._post(f"{api}/bundles", content=bundle)["id"]
         task = self._post(f"{api}/deploy", json={"bundle_id": bundle_id})["task_id"]
@@ -198,27 +205,31 @@ class Deployment:
         return self.server.request("POST", path, **options).raise_for_status().json()
 
 
-def test_the_long_poll(server: LocalConnect) -> None:
-    deployment = Deployment(server, slow(4))
+def test_the_long_poll(server: LocalConnect, tmp_path: Path) -> None:
+    file = tmp_path / "now"
+    deployment = Deployment(server, waiting_for(file))
     last = deployment.until("Launching Python API...")
 
     # nothing is new, so it answers when the time is up and not before
     start = time.monotonic()
-    task = deployment.poll(last, 1)
-    assert 0.9 < time.monotonic() - start < 3
+    task = deployment.poll(last, 2)
+    assert 1.9 < time.monotonic() - start < 20
     assert (task["output"], task["last"], task["finished"]) == ([], last, False)
 
-    # without a time it answers at once, with all that there is after a line
+    # without a time, or where there is news, it answers at once
     start = time.monotonic()
-    task = deployment.poll(1, 0)
-    assert time.monotonic() - start < 0.5
-    assert len(task["output"]) == last - 1
-    assert task["last"] == last
+    assert deployment.poll(last, 0)["output"] == []
+    task = deployment.poll(1, 30)
+    assert time.monotonic() - start < 20
+    assert (len(task["output"]), task["last"]) == (last - 1, last)
 
     # the end is news
+    timer = threading.Timer(1, file.touch)
+    timer.start()
     start = time.monotonic()
     task = deployment.poll(last, 30)
-    assert 0.5 < time.monotonic() - start < 15
+    timer.join()
+    assert 0.9 < time.monotonic() - start < 20
     assert task["finished"]
     assert (task["code"], task["error"]) == (0, "")
 

@@ -113,6 +113,18 @@ def test_variables(alice: Person, app: Path) -> None:
     assert variables["FROM_HERE"] == "inherited"
 
 
+def test_variables_reach_content_that_runs(alice: Person, app: Path) -> None:
+    content = alice.deploy(*API, app)
+    process = content.echo()["variables"]["CONNECT_CONTENT_JOB_KEY"]
+    variables = f"{content.api}/environment"
+    for value in ("blue", "red", None):
+        body = [{"name": "COLOUR", "value": value}]
+        names = alice.server.request("PATCH", variables, json=body).raise_for_status().json()
+        assert names == (["COLOUR"] if value else [])
+        assert content.echo()["variables"].get("COLOUR") == value
+    assert content.echo()["variables"]["CONNECT_CONTENT_JOB_KEY"] != process
+
+
 def test_variables_of_the_server_are_its_own(published: Content) -> None:
     variables = published.echo()["variables"]
     assert variables["CONNECT_CONTENT_GUID"] == published.guid
@@ -204,7 +216,8 @@ def test_deploy_bundle_that_was_downloaded(
         "content", "download-bundle", "--guid", published.guid, "--output", archive
     )
     assert done.returncode == 0, done.stderr
-    (bundle,) = published.bundles
+    bundle_id = published.item["bundle_id"]
+    bundle = published.server.get(f"{published.api}/bundles/{bundle_id}").json()
     data = archive.read_bytes()
     assert len(data) == bundle["size"]
     assert hashlib.sha1(data).hexdigest() == bundle["metadata"]["archive_sha1"]  # noqa: S324

@@ -127,17 +127,7 @@ HOSTILE: dict[str, tuple[list[Member], tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-def test_deploy_bundle(alice: Person, live: Unharmed, tmp_path: Path, name: str) -> None:
-    members, words = HOSTILE[name]
-    archive = tmp_path / "hostile.tar.gz"
-    archive.write_bytes(packed(members))
-    said = live.refused(alice, "bundle", archive)
-    for part in words:
-        assert part in said, said
-
-
-UPLOADS: dict[str, tuple[bytes, str]] = {
+BROKEN: dict[str, tuple[bytes, str]] = {
     "nothing": (b"", "not a whole gzipped tar archive"),
     "not gzip": (b"Hello!" * 100, "not a whole gzipped tar archive"),
     "cut short": (packed(app())[:-20], "Was the upload cut short?"),
@@ -158,14 +148,47 @@ UPLOADS: dict[str, tuple[bytes, str]] = {
 }
 
 
+#: rsconnect would not send the broken ones: it reads the manifest of a bundle itself
+UPLOADS = {name: (packed(members), words) for name, (members, words) in HOSTILE.items()} | {
+    name: (data, (words,)) for name, (data, words) in BROKEN.items()
+}
+
+#: those that a person is likely to make; the words come to them through rsconnect
+LIKELY = (
+    "a wrong checksum",
+    "a file that is not in the manifest",
+    "a file that is only in the manifest",
+    "a file above the directory",
+    "an absolute name",
+    "a link to an absolute place",
+    "a hard link",
+    "a device",
+    "another type of content",
+)
+
+
+@pytest.mark.parametrize("name", LIKELY)
+def test_deploy_bundle(alice: Person, live: Unharmed, tmp_path: Path, name: str) -> None:
+    members, words = HOSTILE[name]
+    archive = tmp_path / "hostile.tar.gz"
+    archive.write_bytes(packed(members))
+    said = live.refused(alice, "bundle", archive)
+    for part in words:
+        assert part in said, said
+
+
 @pytest.mark.parametrize("name", UPLOADS)
 def test_upload(live: Unharmed, name: str) -> None:
-    # rsconnect reads the manifest of a bundle itself, so it does not send these
     data, words = UPLOADS[name]
     content = live.content
+    before = content.bundles
     answer = content.server.request("POST", f"{content.api}/bundles", content=data)
-    assert answer.status_code == 400
-    assert words in answer.json()["error"]
+    assert answer.status_code == (501 if name == "another type of content" else 400)
+    assert set(answer.json()) == {"code", "error"}
+    for part in words:
+        assert part in answer.json()["error"]
+    assert content.bundles == before
+    assert content.version == "one"
     assert_recorded(content.server)
 
 

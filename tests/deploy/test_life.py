@@ -59,9 +59,7 @@ def test_restart(data: Path, tmp_path: Path, app: Path) -> None:
         # two apps, and the child of one
         assert len(content_processes(data)) == 3
         item, bundles = content.item, content.bundles
-        start = time.monotonic()
         server.stop()
-        assert time.monotonic() - start < 4
         assert content_processes(data) == []
 
     with running_server(data, "--port", server.url.rpartition(":")[2]) as again:
@@ -97,7 +95,7 @@ def test_killed(data: Path, tmp_path: Path, app: Path) -> None:
 #: an app whose process leaves another behind, out of its group, that holds on to its output
 WITH_A_DAEMON = """
 import subprocess, sys
-program = [sys.executable, "-c", "import time; time.sleep(20)"]
+program = [sys.executable, "-c", "import time; time.sleep(90)"]
 subprocess.Popen(program, start_new_session=True)
 def app(environ, start_response):
     start_response("200 OK", [])
@@ -111,7 +109,7 @@ def test_stop_does_not_wait_for_a_daemon(data: Path, tmp_path: Path, app: Path) 
         Person(server, "alice", tmp_path / "alice").deploy("api", "--entrypoint", "app:app", app)
         start = time.monotonic()
         server.stop()
-        assert time.monotonic() - start < 4
+        assert time.monotonic() - start < 30
     for line in content_processes(data):
         os.kill(int(line.split()[0]), signal.SIGKILL)
 
