@@ -23,8 +23,6 @@ def app_role(user: User | None, content: Content) -> str:
             for permission in content.permissions
             if permission.principal_guid in principals
         }
-        if user.user_role == "administrator":
-            return "editor"
         if "owner" in listed and user.user_role != "viewer":
             return "editor"
         if listed or content.access_type == "logged_in":

@@ -190,13 +190,13 @@ def test_who_may_open_it(alice: Person, app: Path) -> None:
             for user in ("alice", "admin", "bob", None)
         }
 
-    assert statuses() == {"alice": 200, "admin": 200, "bob": 403, None: 401}
+    assert statuses() == {"alice": 200, "admin": 403, "bob": 403, None: 401}
     content.open_to("logged_in")
     assert statuses() == {"alice": 200, "admin": 200, "bob": 200, None: 401}
     content.open_to("all")
     assert statuses() == {"alice": 200, "admin": 200, "bob": 200, None: 200}
     content.open_to("acl")
-    assert statuses() == {"alice": 200, "admin": 200, "bob": 403, None: 401}
+    assert statuses() == {"alice": 200, "admin": 403, "bob": 403, None: 401}
 
 
 def test_a_wrong_key_is_not_a_visitor_without_one(visited: Content) -> None:
