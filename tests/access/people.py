@@ -48,7 +48,8 @@ groups = ["editors"]
 [[users]]
 username = "Zoë <李>"
 user_role = "publisher"
-groups = ["Редакция", "&c. \\"quoted\\"", "هيئة"]
+groups = ["Редакция", "&c. \\"quoted\\"", "هيئة",
+          "Donaudampfschifffahrtsgesellschaftskapitänsmützenabzeichenverleihung"]
 first_name = "Zoë"
 """
 
@@ -63,5 +64,6 @@ ROLES = {
     "grace": ("editor", "editor", "editor"),
     "heidi": ("viewer", "viewer", "viewer"),
     "alice": ("editor", "editor", "editor"),
-    "admin": ("editor", "editor", "editor"),
+    # an administrator manages all content, but opens only what others in their place could
+    "admin": ("editor", "editor", "manager"),
 }

@@ -16,14 +16,19 @@ def directory(tmp_path: Path) -> Path:
     return copy_of_echo(tmp_path)
 
 
+def names(server: LocalConnect) -> list[str]:
+    """Of all content that there is."""
+    return [item["name"] for item in server.get("/__api__/v1/content", user="admin").json()]
+
+
 def test_a_viewer_cannot_publish(server: LocalConnect, tmp_path: Path, directory: Path) -> None:
-    before = server.get("/__api__/v1/content", user="admin").json()
+    before = names(server)
     done = Person(server, "bob", tmp_path / "bob").rsconnect("deploy", "api", directory)
     said = done.stdout + done.stderr
     assert done.returncode == 1
     assert "bob is a viewer and may not publish." in said
     assert "Traceback" not in said
-    assert server.get("/__api__/v1/content", user="admin").json() == before
+    assert names(server) == before
 
 
 @pytest.mark.parametrize("access_type", ["acl", "all"])
