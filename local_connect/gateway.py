@@ -266,8 +266,9 @@ async def _pass_on(
         text = _printable(value)
         if folded == "SET_COOKIE":
             text = _below(mount, text)
-        if text:
-            response.headers.add(name, text)
+            if not text:
+                continue
+        response.headers.add(name, text)
     try:
         await response.prepare(request)
     except ValueError as error:
