@@ -7,7 +7,7 @@ publishes the probe for itself.
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -81,17 +81,20 @@ class Site:
         environ: dict[str, str] = self.echo(*lines, **options)["environ"]
         return environ
 
-    def told(
+    def telling(
         self,
         status: str,
-        headers: list[tuple[str, str]],
+        headers: Sequence[tuple[str, str | int]],
         *body: str,
         method: str = "GET",
-    ) -> Answer:
-        """The answer that comes of one that the probe is told to give."""
+    ) -> bytes:
+        """A request that tells the probe what to answer; a number makes a header of that length."""
         wanted = json.dumps({"status": status, "headers": headers, "body": body})
-        request = self.request(f"X-Answer: {wanted}", method=method, path="/answer")
-        return self.exchange(request, head=method == "HEAD")
+        return self.request(f"X-Answer: {wanted}", method=method, path="/answer")
+
+    def told(self, status: str, headers: Sequence[tuple[str, str | int]], *body: str) -> Answer:
+        """The answer that comes of one that the probe is told to give."""
+        return self.exchange(self.telling(status, headers, *body))
 
     def get(self, path: str, **options: Any) -> Any:
         """The JSON at a path below the mount."""

@@ -33,9 +33,14 @@ time.sleep(float(os.environ.get("PROBE_SECONDS_TO_START", "0")))
 flask = Flask(__name__)
 flask.secret_key = "not secret"
 
+#: where this process can be reached
+sockets = [argument for argument in sys.argv if argument.endswith(".sock")]
+
 #: what test and generator say to each other, by a name that the test chose
 channels = defaultdict(queue.Queue)
 closed = defaultdict(threading.Event)
+
+counted = 0
 
 
 def app(environ, start_response):
@@ -72,8 +77,19 @@ def echo(environ, start_response):
 def answer(environ, start_response):
     """The answer that the header X-Answer describes, in Latin-1 as WSGI has it."""
     told = json.loads(environ["HTTP_X_ANSWER"])
-    start_response(told["status"], [tuple(header) for header in told["headers"]])
+    headers = [
+        (name, "x" * value if isinstance(value, int) else value) for name, value in told["headers"]
+    ]
+    start_response(told["status"], headers)
     return [part.encode("latin-1") for part in told["body"]]
+
+
+def count(environ, start_response):
+    """How often this has been asked."""
+    environ["wsgi.input"].read()
+    global counted
+    counted += 1
+    return answer_json(start_response, counted)
 
 
 def numbers(environ, start_response):
@@ -173,7 +189,9 @@ def process(environ, start_response):
         "loaded": [name for name in query(environ, "names").split(",") if name in sys.modules],
         "starts": STARTS.read_text().split(),
         "pid": os.getpid(),
+        "path": sys.path,
         "files": open_files(),
+        "sockets": sockets,
     }
     return answer_json(start_response, document)
 
@@ -253,6 +271,7 @@ def cookies():
 
 VIEWS = {
     "answer": answer,
+    "count": count,
     "numbers": numbers,
     "events": events,
     "say": say,

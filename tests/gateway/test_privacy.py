@@ -1,0 +1,159 @@
+"""No way round the gateway, and nothing of the server's in a content process."""
+
+import errno
+import socket
+import stat
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.gateway.conftest import CANARY, Site, eventually, publish
+from tests.servers import LocalConnect, running_server
+
+#: of the server's own installation
+SERVERS_OWN = (
+    "local_connect,content_process,aiohttp,multidict,yarl,sqlalchemy,packaging,uv,waitress"
+)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+class TestFiles:
+    def test_data(self, server: LocalConnect, probe: Site) -> None:
+        assert probe.process["pid"]
+        assert mode(server.data) == 0o700
+
+    def test_sockets(self, probe: Site) -> None:
+        paths = [Path(name) for name in unix_sockets_of(probe)]
+        assert paths
+        for path in paths:
+            assert mode(path) == 0o600
+            assert mode(path.parent) == 0o700
+
+    def test_what_was_open_is_closed_and_sockets_go(self, tmp_path: Path) -> None:
+        data = tmp_path / "data"
+        data.mkdir()
+        data.chmod(0o777)
+        with running_server(data) as server:
+            assert mode(data) == 0o700
+            (path,) = map(Path, unix_sockets_of(publish(server)))
+            assert path.exists()
+        assert not path.exists()
+        assert not path.parent.exists()
+
+
+def unix_sockets_of(site: Site) -> list[str]:
+    paths: list[str] = site.process["sockets"]
+    return paths
+
+
+class TestAddress:
+    def test_loopback_unless_told_otherwise(self, server: LocalConnect) -> None:
+        url = urlsplit(server.url)
+        assert url.hostname == "127.0.0.1"
+        assert url.port
+        # a socket that listens on every address would take this one too
+        with socket.socket() as other:
+            assert other.connect_ex(("127.0.0.2", url.port)) == errno.ECONNREFUSED
+        assert "WARNING" not in server.output
+
+    @pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104
+    def test_a_warning_where_others_can_come_in(self, tmp_path: Path, host: str) -> None:
+        with running_server(tmp_path / "data", "--host", host) as server:
+            assert f"WARNING: it listens on {host}" in server.output
+            assert "deploy code" in server.output
+
+    @pytest.mark.parametrize("host", ["::1", "localhost"])
+    def test_no_warning_on_loopback(self, tmp_path: Path, host: str) -> None:
+        with running_server(tmp_path / "data", "--host", host) as server:
+            assert "WARNING" not in server.output
+            assert server.get("/__local__/health").status_code == 200
+
+
+class TestProcess:
+    def test_environment(self, server: LocalConnect, own: Site) -> None:
+        own.set_variables(GREETING="Habari, dünya", CONNECT_SERVER="http://forged.test/")
+        process = own.process
+        variables = process["variables"]
+        assert sorted(variables) == [
+            "CONNECT_API_KEY",
+            "CONNECT_CONTENT_GUID",
+            "CONNECT_CONTENT_JOB_KEY",
+            "CONNECT_SERVER",
+            "GREETING",
+            "HOME",
+            "LANG",
+            "PATH",
+            "POSIT_PRODUCT",
+            "RSTUDIO_PRODUCT",
+        ]
+        assert variables["CONNECT_CONTENT_GUID"] == own.guid
+        assert variables["CONNECT_SERVER"] == f"{server.url}/"
+        assert variables["GREETING"] == "Habari, dünya"
+        assert variables["POSIT_PRODUCT"] == variables["RSTUDIO_PRODUCT"] == "CONNECT"
+        assert "UTF-8" in variables["LANG"]
+        keys = [user.api_key for user in server.users.values()]
+        assert not [key for key in keys if key in variables.values()]
+        home = Path(variables["HOME"])
+        assert server.data in home.parents
+        assert home != Path(process["directory"])
+
+    def test_nothing_of_the_servers(self, server: LocalConnect, probe: Site) -> None:
+        variables = probe.process["variables"]
+        assert CANARY not in variables
+        assert "seen" not in variables.values()
+        (environment,) = (server.data / "environments").iterdir()
+        first, *rest = variables["PATH"].split(":")
+        assert first == str(environment / "bin")
+        assert set(rest) <= {"/bin", "/usr/bin"}
+
+    def test_directory_stdin_and_encodings(self, server: LocalConnect, probe: Site) -> None:
+        process = probe.process
+        directory = Path(process["directory"])
+        assert server.data in directory.parents
+        assert {path.name for path in directory.iterdir()} >= {"app.py", "manifest.json"}
+        assert process["stdin"] == ""
+        assert [name.lower() for name in process["encodings"]] == ["utf-8"] * 3
+
+    def test_no_package_of_the_servers(self, probe: Site) -> None:
+        process = probe.get(f"/process?names={SERVERS_OWN},flask")
+        # what serves the app has been loaded by its path, and nothing else is within reach
+        assert process["importable"] == process["loaded"] == ["waitress", "flask"]
+        assert not [entry for entry in process["path"] if "local_connect" in entry]
+
+    def test_no_file_of_the_servers(self, probe: Site) -> None:
+        files = probe.process["files"]
+        assert not [name for name in files if str(probe.server.data) in name]
+
+    def test_its_key_acts_as_the_owner(self, probe: Site) -> None:
+        assert probe.get("/call?path=__api__/v1/user", user=None) | {"status": 200} == probe.get(
+            "/call?path=__api__/v1/user", user="bob"
+        )
+        answer = probe.get("/call?path=__api__/v1/user")
+        assert (answer["status"], answer["username"]) == (200, "alice")
+        # and may do what she may, not what an administrator may
+        assert probe.get("/call?path=__local__/users")["status"] == 403
+
+    def test_its_key_dies_with_it(self, server: LocalConnect, own: Site) -> None:
+        keys = []
+        for end in (lambda: server.get(f"{own.mount}/end"), lambda: own.set_variables(NEW="1")):
+            process = own.process
+            keys.append(process["variables"]["CONNECT_API_KEY"])
+            assert status_of(server, keys[-1]) == 200
+            end()
+            assert eventually(lambda: status_of(server, keys[-1]) == 401)
+        assert own.process["variables"]["CONNECT_API_KEY"] not in keys
+        assert [status_of(server, key) for key in keys] == [401, 401]
+
+    def test_its_key_dies_with_the_content(self, server: LocalConnect, own: Site) -> None:
+        key = own.process["variables"]["CONNECT_API_KEY"]
+        assert server.request("DELETE", own.content.api).status_code == 204
+        assert eventually(lambda: status_of(server, key) == 401)
+
+
+def status_of(server: LocalConnect, key: str) -> int:
+    headers = {"Authorization": f"Key {key}"}
+    return server.get("/__api__/v1/user", user=None, headers=headers).status_code
