@@ -69,9 +69,6 @@ class Manifest:
             "package_file",
             "python.package_manager.package_file",
         )
-        requires = None
-        if isinstance(environment := document.get("environment"), dict):
-            requires = (environment.get("python") or {}).get("requires")
         checksums = {
             name: _text(entry, "checksum", f"files[{name!r}].checksum").lower()
             for name, entry in _table(document, "files").items()
@@ -82,7 +79,7 @@ class Manifest:
             app_mode=app_mode,
             entrypoint=entrypoint,
             python_version=_text(python, "version", "python.version"),
-            python_requires=requires,
+            python_requires=_requires(document),
             package_file=package_file,
             checksums=checksums,
         )
@@ -279,6 +276,22 @@ def _disk_error(error: OSError) -> ApiError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return ApiError("The server's disk is full; the bundle was not kept.", status=507)
     return BadRequest(f"The bundle cannot be unpacked: {error.strerror or error}.")
+
+
+def _requires(document: dict[str, Any]) -> str | None:
+    """The specifier at `environment.python.requires`, each part of which may be missing."""
+    value: Any = document
+    place = []
+    for key in ("environment", "python", "requires"):
+        if not isinstance(value, dict):
+            raise BadRequest(f"The manifest has no object at {'.'.join(place)}.")
+        place.append(key)
+        value = value.get(key)
+        if value is None:
+            return None
+    if not isinstance(value, str):
+        raise BadRequest(f"The manifest has no text at {'.'.join(place)}.")
+    return value
 
 
 def _table(parent: Any, key: str, place: str | None = None) -> dict[str, Any]:
