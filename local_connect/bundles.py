@@ -18,7 +18,7 @@ import shutil
 import tarfile
 import tempfile
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,9 @@ MANIFEST = "manifest.json"
 
 #: bytes of a manifest, and of the headers between two members
 _HEADER_BYTES = 16 << 20
+
+#: objects and lists within one another in a manifest; rsconnect writes three
+_MANIFEST_DEPTH = 20
 
 #: `module[:object]`; with a module alone the content process looks for the usual names
 _ENTRYPOINT = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*(:[^\W\d]\w*(\.[^\W\d]\w*)*(\(\))?)?")
@@ -245,7 +248,23 @@ def _read_manifest(app: Path) -> dict[str, Any]:
         raise BadRequest(f"The bundle's {MANIFEST} is not JSON: {error}.") from error
     if not isinstance(document, dict):
         raise BadRequest(f"The bundle's {MANIFEST} is not a JSON object.")
+    if _is_deep(document):
+        # it could be read here, but perhaps not written or read again with less of the stack left
+        raise BadRequest(f"The bundle's {MANIFEST} is nested too deeply.")
     return document
+
+
+def _is_deep(document: Any) -> bool:
+    level = [document]
+    for _ in range(_MANIFEST_DEPTH):
+        level = [inner for value in level for inner in _parts(value)]
+    return bool(level)
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _compare(manifest: Manifest, app: Path, names: set[str]) -> None:
