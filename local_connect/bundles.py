@@ -174,7 +174,11 @@ def _unpack(directory: Path, limits: Limits) -> dict[str, Any]:
     try:
         with gzip.open(directory / "bundle.tar.gz") as plain:
             names = _extract(_Allowance(plain), app, limits)
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError) as error:
+    except (
+        *(tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError),
+        # times that no clock can show, and headers upon headers
+        *(OverflowError, RecursionError),
+    ) as error:
         raise BadRequest(
             f"The bundle is not a whole gzipped tar archive ({error}). Was the upload cut short?"
         ) from error
