@@ -280,12 +280,17 @@ def _compare(manifest: Manifest, app: Path, names: set[str]) -> None:
         raise BadRequest(f"{extra[0]} is in the bundle but not in its manifest. {again}")
     inside = os.path.realpath(app)
     for name, expected in manifest.checksums.items():
+        try:
+            # not strictly, a path too long to follow would count as one that stays inside
+            path = Path(os.path.realpath(app / name, strict=True))
+        except OSError:
+            path = None
         # two links may lead out together where neither does by itself
-        if not Path(os.path.realpath(app / name)).is_relative_to(inside):
+        if path and not path.is_relative_to(inside):
             raise BadRequest(f"The link {name} leads out of the bundle's directory.")
-        if not (app / name).is_file():
+        if path is None or not path.is_file():
             raise BadRequest(f"{name} in the bundle is a link to nothing in the bundle.")
-        with (app / name).open("rb") as file:
+        with path.open("rb") as file:
             actual = hashlib.file_digest(
                 file, lambda: hashlib.md5(usedforsecurity=False)
             ).hexdigest()
@@ -304,7 +309,7 @@ def _disk_error(error: OSError) -> ApiError:
 def _requires(document: dict[str, Any]) -> str | None:
     """The specifier at `environment.python.requires`, each part of which may be missing."""
     value: Any = document
-    place = []
+    place: list[str] = []
     for key in ("environment", "python", "requires"):
         if not isinstance(value, dict):
             raise BadRequest(f"The manifest has no object at {'.'.join(place)}.")
