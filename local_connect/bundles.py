@@ -166,6 +166,10 @@ class _Allowance:
             raise TooLarge("The bundle unpacks to more than its headers say.")
         return data
 
+    def drain(self) -> None:
+        while self.read(1 << 16):
+            pass
+
 
 def _unpack(directory: Path, limits: Limits) -> dict[str, Any]:
     """Unpack `bundle.tar.gz` into `app/`; the manifest, once every file is as it says."""
@@ -220,6 +224,8 @@ def _extract(stream: _Allowance, app: Path, limits: Limits) -> set[str]:
             member.name = name
             tar.extract(member, app, filter="data")
             stream.left = _HEADER_BYTES
+    # the checksum of the whole stands behind the last member
+    stream.drain()
     return names
 
 
