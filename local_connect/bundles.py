@@ -21,7 +21,7 @@ import zlib
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from local_connect.config import Limits
 from local_connect.errors import ApiError, BadRequest, NotImplementedHere, TooLarge
@@ -29,8 +29,24 @@ from local_connect.store import Bundle, Store
 
 MANIFEST = "manifest.json"
 
-#: bytes of a manifest, and of the headers between two members
-_HEADER_BYTES = 16 << 20
+#: bytes of a manifest
+_MANIFEST_BYTES = 16 << 20
+
+#: bytes of the headers between two members
+_HEADER_BYTES = 128 << 10
+
+#: bytes of a header that says more of the next member, such as a name of any length
+_EXTENSION_BYTES = 16 << 10
+_EXTENSIONS = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
+
+#: what may be said of all members at once; git says one thing
+_SAID_OF_ALL = 100
 
 #: objects and lists within one another in a manifest; rsconnect writes three
 _MANIFEST_DEPTH = 20
@@ -152,6 +168,19 @@ async def _save(
     return md5.hexdigest(), sha1.hexdigest(), size
 
 
+class _Member(tarfile.TarInfo):
+    """A member of a bundle, whose header is checked before tarfile acts on it."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        member = super().frombuf(buf, encoding, errors)
+        if member.size < 0:
+            raise BadRequest(f"{member.name} in the bundle is smaller than nothing.")
+        if member.type in _EXTENSIONS and member.size > _EXTENSION_BYTES:
+            raise TooLarge(f"The bundle has a header of more than {_EXTENSION_BYTES:,} bytes.")
+        return member
+
+
 class _Allowance:
     """A byte stream that ends in `TooLarge` when more is read than was allowed."""
 
@@ -199,8 +228,13 @@ def _extract(stream: _Allowance, app: Path, limits: Limits) -> set[str]:
     unpacked = 0
     stream.left = _HEADER_BYTES
     # in stream mode tarfile reads each byte once, in order, so the allowance holds
-    with tarfile.open(fileobj=stream, mode="r|") as tar:  # type: ignore[call-overload]
+    with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Member) as tar:  # type: ignore[call-overload]
         for count, member in enumerate(tar, start=1):
+            # each member has a copy of what is said of all, and tarfile keeps every member
+            if len(tar.pax_headers) > _SAID_OF_ALL:
+                raise TooLarge("The bundle has too many headers that speak of all its members.")
+            tar.members.clear()
+            stream.left = _HEADER_BYTES
             if count > limits.bundle_members:
                 raise TooLarge(f"The bundle has more than {limits.bundle_members:,} members.")
             name = _safe_name(member)
@@ -224,7 +258,8 @@ def _extract(stream: _Allowance, app: Path, limits: Limits) -> set[str]:
             member.name = name
             tar.extract(member, app, filter="data")
             stream.left = _HEADER_BYTES
-    # the checksum of the whole stands behind the last member
+    # the checksum of the whole stands behind the last member, and behind what fills the last block
+    stream.left = _MANIFEST_BYTES
     stream.drain()
     return names
 
@@ -250,8 +285,8 @@ def _read_manifest(app: Path) -> dict[str, Any]:
     path = app / MANIFEST
     if not path.is_file() or path.is_symlink():
         raise BadRequest(f"The bundle has no {MANIFEST} at its top.")
-    if path.stat().st_size > _HEADER_BYTES:
-        raise TooLarge(f"The bundle's {MANIFEST} is larger than {_HEADER_BYTES:,} bytes.")
+    if path.stat().st_size > _MANIFEST_BYTES:
+        raise TooLarge(f"The bundle's {MANIFEST} is larger than {_MANIFEST_BYTES:,} bytes.")
     try:
         document = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
