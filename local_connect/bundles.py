@@ -18,16 +18,18 @@ import shutil
 import tarfile
 import tempfile
 import zlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from local_connect.config import Limits
 from local_connect.errors import ApiError, BadRequest, NotImplementedHere, TooLarge
 from local_connect.store import Bundle, Store
 
 MANIFEST = "manifest.json"
+
+T = TypeVar("T")
 
 #: bytes of a manifest
 _MANIFEST_BYTES = 16 << 20
@@ -120,7 +122,7 @@ async def receive(
     incoming = Path(tempfile.mkdtemp(prefix=".incoming-", dir=store.bundles))
     try:
         md5, sha1, size = await _save(chunks, incoming / "bundle.tar.gz", limits)
-        document = await asyncio.to_thread(_unpack, incoming, limits)
+        document = await _to_its_end(_unpack, incoming, limits)
         bundle = Bundle(
             content_guid=content_guid,
             created_by=created_by,
@@ -139,6 +141,18 @@ async def receive(
         raise _disk_error(error) from error
     finally:
         await asyncio.to_thread(shutil.rmtree, incoming, ignore_errors=True)
+
+
+async def _to_its_end(function: Callable[..., T], *arguments: Any) -> T:
+    """Run the function in a thread; where we are cancelled, it is over before we are.
+
+    Else it would go on to write what is removed after us.
+    """
+    running = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
+    try:
+        return await asyncio.shield(running)
+    finally:
+        await asyncio.wait((running,))
 
 
 def discard_unrecorded(store: Store) -> None:
