@@ -6,7 +6,8 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-from aiohttp import BodyPartReader, MultipartReader, web
+from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 from sqlalchemy import select
 
 from local_connect.api.answers import SOURCE_FIELDS, bundle_answer
@@ -19,10 +20,13 @@ from local_connect.api.common import (
     whole_number,
 )
 from local_connect.bundles import receive
-from local_connect.errors import BadRequest, NotFound
+from local_connect.errors import BadRequest, NotFound, TooLarge
 from local_connect.store import Bundle, Content
 
 routes = web.RouteTableDef()
+
+#: bytes of what a form tells of where its bundle came from
+_METADATA_BYTES = 64 << 10
 
 
 @routes.post("/__api__/v1/content/{guid}/bundles")
@@ -32,7 +36,7 @@ async def upload_bundle(request: web.Request) -> web.Response:
     content = content_to_change(request, user)
     source: dict[str, Any] = {}
     if request.content_type.startswith("multipart/"):
-        chunks = _archive_part(await request.multipart(), source)
+        chunks = _archive_part(request, source)
     else:
         chunks = request.content.iter_any()
     bundle = await receive(
@@ -112,30 +116,49 @@ async def lockfile(request: web.Request) -> web.Response:
     )
 
 
-async def _archive_part(form: MultipartReader, source: dict[str, Any]) -> AsyncIterator[bytes]:
+async def _archive_part(request: web.Request, source: dict[str, Any]) -> AsyncIterator[bytes]:
     """The bytes of the part `archive`; what the part `metadata` says goes into `source`."""
     found = False
-    async for part in form:
-        if not isinstance(part, BodyPartReader):
-            raise BadRequest("The form has a form within it.")
-        if part.name == "archive":
-            found = True
-            while chunk := await part.read_chunk(1 << 16):
-                yield chunk
-        elif part.name == "metadata":
-            source.update(_source(await part.read()))
+    try:
+        async for part in await request.multipart():
+            if not isinstance(part, BodyPartReader):
+                raise BadRequest("The form has a form within it.")
+            if part.name == "archive":
+                if found:
+                    raise BadRequest("The form has two parts named archive.")
+                found = True
+                while chunk := await part.read_chunk(1 << 16):
+                    yield chunk
+            elif part.name == "metadata":
+                source.update(_source(await _metadata(part)))
+    except (ValueError, LookupError, RuntimeError, HttpProcessingError) as error:
+        # what aiohttp raises for a form that is not one
+        raise BadRequest(f"The form cannot be read: {error}.") from error
     if not found:
         raise BadRequest("The form has no part named archive.")
 
 
-def _source(text: bytes) -> dict[str, Any]:
+async def _metadata(part: BodyPartReader) -> bytes:
+    text = b""
+    while chunk := await part.read_chunk():
+        text += chunk
+        if len(text) > _METADATA_BYTES:
+            raise TooLarge(f"The form's metadata is larger than {_METADATA_BYTES:,} bytes.")
+    return text
+
+
+def _source(text: bytes) -> dict[str, str]:
     try:
         metadata = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadRequest(f"The form's metadata is not JSON: {error}.") from error
     if not isinstance(metadata, dict):
         raise BadRequest("The form's metadata is not a JSON object.")
-    return {field: str(metadata[field]) for field in SOURCE_FIELDS if metadata.get(field)}
+    source = {field: metadata[field] for field in SOURCE_FIELDS if metadata.get(field)}
+    for field, value in source.items():
+        if not isinstance(value, str):
+            raise BadRequest(f"The form's metadata has no text at {field}.")
+    return source
 
 
 def _bundle_of(request: web.Request, content: Content) -> Bundle:
