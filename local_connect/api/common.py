@@ -13,7 +13,7 @@ from local_connect.addresses import Addresses
 from local_connect.config import Settings
 from local_connect.deploys import Deploys
 from local_connect.environments import Python
-from local_connect.errors import BadRequest, NotFound, Unauthenticated
+from local_connect.errors import BadRequest, NotFound, TooLarge, Unauthenticated
 from local_connect.identity import Identities
 from local_connect.processes import Processes
 from local_connect.store import Content, Store, User
@@ -73,11 +73,11 @@ def content_to_change(request: web.Request, user: User) -> Content:
 
 async def json_body(request: web.Request) -> Any:
     """The request's JSON, or 400 with the place of the fault."""
-    body = await request.content.read(_BODY_BYTES + 1)
-    if len(body) > _BODY_BYTES:
-        raise BadRequest(f"The request's body is larger than {_BODY_BYTES:,} bytes.")
-    while not request.content.at_eof():
-        body += await request.content.read(_BODY_BYTES)
+    body = b""
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > _BODY_BYTES:
+            raise TooLarge(f"The request's body is larger than {_BODY_BYTES:,} bytes.")
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
