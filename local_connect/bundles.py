@@ -239,7 +239,7 @@ def _extract(stream: _Allowance, app: Path, limits: Limits) -> set[str]:
     names: set[str] = set()
     directories: set[str] = set()
     links: set[str] = set()
-    unpacked = 0
+    unpacked = spelled = 0
     stream.left = _HEADER_BYTES
     # in stream mode tarfile reads each byte once, in order, so the allowance holds
     with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Member) as tar:  # type: ignore[call-overload]
@@ -255,6 +255,9 @@ def _extract(stream: _Allowance, app: Path, limits: Limits) -> set[str]:
             parents = {str(parent) for parent in Path(name).parents} - {"."}
             if parents & links:
                 raise BadRequest(f"{name} in the bundle lies behind a symbolic link.")
+            spelled += len(name) + sum(map(len, parents - directories))
+            if spelled > _MANIFEST_BYTES:
+                raise TooLarge("The names in the bundle are longer than a manifest may be.")
             directories |= parents
             if member.isdir():
                 directories.add(name)
