@@ -244,17 +244,17 @@ class Gateway:
         except aiohttp.ClientResponseError as error:
             raise ApiError(f"The app's answer is not HTTP: {error.message}", status=502) from error
         except aiohttp.ClientError as error:
+            did = "process ended" if await process.ends() else "server closed the connection"
             raise ApiError(
-                "The app's process ended without an answer; "
-                "this server's terminal shows what it printed.",
+                f"The app's {did} without an answer; this server's terminal shows what it printed.",
                 status=502,
             ) from error
         async with answer:
-            return await _pass_on(request, answer, mount)
+            return await _pass_on(request, answer, process, mount)
 
 
 async def _pass_on(
-    request: web.Request, answer: aiohttp.ClientResponse, mount: str
+    request: web.Request, answer: aiohttp.ClientResponse, process: ContentProcess, mount: str
 ) -> web.StreamResponse:
     """Send the process's answer to the client, as it comes."""
     named = _named_in_connection(answer.headers)
@@ -276,7 +276,9 @@ async def _pass_on(
     try:
         async for chunk in answer.content.iter_chunked(_CHUNK):
             await response.write(chunk)
-    except (aiohttp.ClientError, TimeoutError):
+    except (aiohttp.ClientError, TimeoutError) as error:
+        if isinstance(error, aiohttp.ClientError):
+            await process.ends()
         # the answer has begun, so all that is left is to end the connection short,
         # which tells the client that it is not whole
         if request.transport:

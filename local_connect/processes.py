@@ -37,6 +37,9 @@ _GRACE = 5.0
 #: seconds to read what a process printed last, while another may hold its output open
 _LAST_WORDS = 1.0
 
+#: seconds from the first closed socket of a process that dies to its end
+_DYING = 0.5
+
 #: bytes of one header that content may answer with
 _HEADER_BYTES = 1 << 20
 
@@ -156,6 +159,18 @@ class ContentProcess:
                 f"The app did not start: its process ended with status {status}.",
                 list(self.output),
             )
+
+    async def ends(self) -> bool:
+        """Whether it ends now that it has broken off an answer.
+
+        Its sockets close one by one before its end is known, so without a moment's wait
+        the next request might still go to it.
+        """
+        assert self._process is not None  # noqa: S101 (started before)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DYING):
+                await self._process.wait()
+        return not self.alive
 
     async def drain(self, seconds: float) -> None:
         """Wait until no request is under way, but not longer than `seconds`."""
