@@ -73,7 +73,7 @@ class TestStatus:
         # WSGI has no interim answers: it never gives a final one
         answer = probe.told(status, [], "")
         assert answer.status == 502
-        assert "without an answer" in answer.error
+        assert "closed the connection without an answer" in answer.error
 
     def test_a_status_that_is_none(self, probe: Site) -> None:
         answer = probe.told("20 Short", [PLAIN], "body")

@@ -150,10 +150,11 @@ def sleep(environ, start_response):
 
 
 def pause(environ, start_response):
-    """Half of an answer, then nothing for a while, then the rest."""
+    """Half of an answer, then nothing for a while, perhaps more than once, then the rest."""
     start_response("200 OK", [("Content-Type", "text/plain")])
-    yield b"half"
-    time.sleep(float(query(environ, "seconds")))
+    for _ in range(int(query(environ, "times", "1"))):
+        yield b"half"
+        time.sleep(float(query(environ, "seconds")))
     yield b"whole"
 
 

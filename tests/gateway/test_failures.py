@@ -1,0 +1,179 @@
+"""Apps that are slow, die or never start: the visitor is told so in words, or only waits."""
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import httpx
+import pytest
+
+from tests.gateway.conftest import Site, eventually
+
+
+def refusal(answer: httpx.Response, status: int) -> str:
+    """The words of a refusal in the one shape that they have."""
+    assert answer.status_code == status, answer.text
+    assert set(answer.json()) == {"code", "error"}
+    return str(answer.json()["error"])
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+class TestSlowness:
+    def test_read_timeout(self, own: Site) -> None:
+        own.change(read_timeout=1)
+        started = time.monotonic()
+        said = refusal(own.server.get(f"{own.mount}/sleep?seconds=20"), 504)
+        assert time.monotonic() - started < 10
+        assert "read_timeout" in said
+        assert "1 second" in said
+        # the process is alive and goes on
+        assert own.get("/echo")["pid"] == own.process["pid"]
+
+    def test_read_timeout_is_for_each_read(self, own: Site) -> None:
+        own.change(read_timeout=2)
+        answer = own.server.get(f"{own.mount}/pause?seconds=1&times=4")
+        assert answer.text == "half" * 4 + "whole"
+
+    def test_read_timeout_in_the_middle_of_an_answer(self, own: Site) -> None:
+        own.change(read_timeout=1)
+        # too late for words, but not taken for the whole
+        with pytest.raises(httpx.RemoteProtocolError):
+            own.server.get(f"{own.mount}/pause?seconds=20")
+        assert own.get("/echo")["size"] == 0
+
+    def test_init_timeout(self, own: Site) -> None:
+        own.change(init_timeout=1)
+        own.set_variables(PROBE_SECONDS_TO_START="20")
+        for _ in range(2):
+            said = refusal(own.server.get(f"{own.mount}/echo"), 504)
+            assert "init_timeout" in said
+            assert "1 second" in said
+        own.set_variables(PROBE_SECONDS_TO_START="0")
+        own.change(init_timeout=None)
+        assert own.get("/echo")["size"] == 0
+
+    def test_init_timeout_of_a_deployment(self, own: Site) -> None:
+        before = own.content.item
+        own.change(init_timeout=1)
+        own.set_variables(PROBE_SECONDS_TO_START="20")
+        task = own.server.request("POST", f"{own.content.api}/deploy", json={}).json()["task_id"]
+        path = f"/__api__/v1/tasks/{task}?wait=20"
+        assert eventually(lambda: bool(own.server.get(path).json()["finished"]), seconds=30)
+        state = own.server.get(path).json()
+        assert state["code"] != 0
+        assert "init_timeout" in state["error"]
+        assert own.content.item["bundle_id"] == before["bundle_id"]
+
+    def test_visitors_wait_while_it_starts(self, own: Site) -> None:
+        starts = len(own.process["starts"])
+        own.set_variables(PROBE_SECONDS_TO_START="2")
+
+        def visit(_: int) -> int:
+            with httpx.Client(trust_env=False, timeout=60) as client:
+                answer = client.get(f"{own.server.url}{own.mount}/echo")
+                return int(answer.raise_for_status().json()["pid"])
+
+        with ThreadPoolExecutor(8) as visitors:
+            pids = set(visitors.map(visit, range(8)))
+        assert len(pids) == 1
+        assert len(own.process["starts"]) == starts + 1
+
+    def test_a_visitor_who_does_not_wait(self, own: Site) -> None:
+        own.set_variables(PROBE_SECONDS_TO_START="1")
+        with own.wire() as wire:
+            wire.send(own.request())
+            time.sleep(0.3)
+        # the start goes on for the next
+        starts = len(own.process["starts"])
+        assert own.get("/echo")["size"] == 0
+        assert len(own.process["starts"]) == starts
+
+
+class TestSettings:
+    @pytest.mark.parametrize(
+        "settings",
+        [{"read_timeout": 7}, {"max_conns_per_process": 3}, {"load_factor": 0.3}],
+    )
+    def test_change_at_once(self, own: Site, settings: dict[str, float]) -> None:
+        before = own.process["pid"]
+        own.change(title="A title is nothing to a process")
+        assert own.process["pid"] == before
+        own.change(**settings)
+        assert own.process["pid"] != before
+
+    def test_let_requests_end(self, own: Site) -> None:
+        with own.wire() as wire:
+            wire.send(own.request(path="/sleep?seconds=2"))
+            time.sleep(0.5)
+            own.change(read_timeout=9)
+            new = own.get("/echo")["pid"]
+            answer = wire.answer()
+            assert answer.status == 200
+            assert answer.json["pid"] != new
+        assert eventually(lambda: is_gone(answer.json["pid"]))
+
+    @pytest.mark.parametrize("field", ["max_processes", "max_conns_per_process", "init_timeout"])
+    def test_none_shuts_everyone_out(self, own: Site, field: str) -> None:
+        for value in (0, -1):
+            answer = own.server.request("PATCH", own.content.api, json={field: value})
+            assert field in refusal(answer, 400)
+
+    def test_idle_timeout(self, own: Site) -> None:
+        own.change(idle_timeout=1)
+        pid = own.get("/echo")["pid"]
+        assert eventually(lambda: is_gone(pid))
+        assert own.get("/echo")["pid"] != pid
+
+
+class TestDeath:
+    @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
+    def test_in_the_middle_of_a_request(self, own: Site, method: str) -> None:
+        starts = len(own.process["starts"])
+        said = refusal(own.server.request(method, f"{own.mount}/end?status=3"), 502)
+        assert "process ended without an answer" in said
+        # nor is the request made twice, though some methods would allow it
+        process = own.process
+        assert len(process["starts"]) == starts + 1
+
+    def test_in_the_middle_of_an_answer(self, own: Site) -> None:
+        with pytest.raises(httpx.RemoteProtocolError):
+            own.server.get(f"{own.mount}/end?half=1")
+        assert own.get("/echo")["size"] == 0
+
+    def test_of_others_requests_too(self, own: Site) -> None:
+        with own.wire() as wire:
+            wire.send(own.request(path="/sleep?seconds=20"))
+            time.sleep(0.3)
+            own.server.get(f"{own.mount}/end")
+            assert wire.answer().status == 502
+
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    def test_by_a_signal(self, own: Site, method: str) -> None:
+        for _ in range(5):
+            pid = own.get("/echo")["pid"]
+            os.kill(pid, 9)
+            # until then it is not dead but dying
+            assert eventually(partial(is_gone, pid))
+            answer = own.server.request(method, f"{own.mount}/echo", content=b"hello")
+            assert answer.status_code == 200, answer.text
+            assert answer.json()["pid"] != pid
+            assert answer.json()["size"] == 5
+
+    def test_again_and_again(self, own: Site) -> None:
+        for _ in range(5):
+            assert own.server.get(f"{own.mount}/end").status_code == 502
+            assert own.server.request("POST", f"{own.mount}/echo").status_code == 200
+
+    def test_at_the_start(self, own: Site) -> None:
+        own.set_variables(PROBE_SECONDS_TO_START="not a number")
+        said = refusal(own.server.get(f"{own.mount}/echo"), 502)
+        assert "did not start" in said
+        assert "ValueError: could not convert string to float" in own.server.output
