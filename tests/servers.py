@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ LOCAL_CONNECT = Path(sys.executable).with_name("local-connect")
 #: seconds that a server may take to start, and to stop
 PATIENCE = 60
 
-_ADDRESS = re.compile(r"serves at (http://\S+)")
-_ADMINISTRATOR = re.compile(r"^ .+ administrator +key (\S+)", re.MULTILINE)
+_ADDRESS = re.compile(r"serves at (http://\S+) ")
+_ADMINISTRATOR = re.compile(r"^ .+ administrator +key (\S+) ", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -112,13 +112,14 @@ class LocalConnect:
 def running_server(data: Path, *options: str) -> Iterator[LocalConnect]:
     """A server on the data directory `data`, stopped at the end unless it already was."""
     server = LocalConnect(data, *options)
-    try:
-        yield server
-    except BaseException:
-        server.kill()
-        raise
-    if server.running:
-        server.stop()
+    with closing(server.client):
+        try:
+            yield server
+        except BaseException:
+            server.kill()
+            raise
+        if server.running:
+            server.stop()
 
 
 def start(data: Path, *options: str) -> subprocess.Popen[bytes]:
