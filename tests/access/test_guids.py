@@ -13,25 +13,25 @@ from tests.servers import running_server
 
 
 @pytest.fixture(scope="module")
-def content(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Content]:
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Content]:
     directory: Path = tmp_path_factory.mktemp("guids")
     users = write_users(directory / "users.toml")
     options = ("--users", str(users), "--credentials-use-guid")
     with running_server(directory / "data", *options) as server:
-        content = create(server, access_type="all")
-        deploy(content, ECHO)
-        yield content
+        deployed = create(server, access_type="all")
+        deploy(deployed, ECHO)
+        yield deployed
 
 
-def test_the_visitor_and_their_groups(content: Content) -> None:
-    listed = content.server.get("/__api__/v1/users").json()["results"]
+def test_the_visitor_and_their_groups(deployed: Content) -> None:
+    listed = deployed.server.get("/__api__/v1/users").json()["results"]
     guids = {user["username"]: user["guid"] for user in listed}
     groups = {
         group["name"]: group["guid"]
-        for group in content.server.get("/__api__/v1/groups").json()["results"]
+        for group in deployed.server.get("/__api__/v1/groups").json()["results"]
     }
-    for name, user in content.server.users.items():
-        header = content.echo(user=name)["environ"]["HTTP_RSTUDIO_CONNECT_CREDENTIALS"]
+    for name, user in deployed.server.users.items():
+        header = deployed.echo(user=name)["environ"]["HTTP_RSTUDIO_CONNECT_CREDENTIALS"]
         credentials = json.loads(header)
         assert set(credentials) == {"user", "groups"}
         assert credentials["user"] == guids[name]
@@ -39,5 +39,5 @@ def test_the_visitor_and_their_groups(content: Content) -> None:
     assert len(set(guids.values()) | set(groups.values())) == len(guids) + len(groups)
 
 
-def test_nobody_has_none(content: Content) -> None:
-    assert "HTTP_RSTUDIO_CONNECT_CREDENTIALS" not in content.echo(user=None)["environ"]
+def test_nobody_has_none(deployed: Content) -> None:
+    assert "HTTP_RSTUDIO_CONNECT_CREDENTIALS" not in deployed.echo(user=None)["environ"]
