@@ -152,7 +152,8 @@ async def _to_its_end(function: Callable[..., T], *arguments: Any) -> T:
     try:
         return await asyncio.shield(running)
     finally:
-        await asyncio.wait((running,))
+        # its own failure is of no interest any more
+        await asyncio.gather(running, return_exceptions=True)
 
 
 def discard_unrecorded(store: Store) -> None:
