@@ -5,6 +5,7 @@ from collections.abc import Generator, Iterator
 import pytest
 
 from tests.deploy.conftest import from_our_code
+from tests.fuzz.shelf import Shelf, standing
 from tests.fuzz.site import Site, running_site
 from tests.fuzz.tries import MADE, pytest_terminal_summary
 
@@ -19,6 +20,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         assert site.server.running
         surprises = [line for line in site.server.output.splitlines() if from_our_code(line)]
         assert not surprises, site.server.output
+
+
+@pytest.fixture(scope="session")
+def shelf(site: Site) -> Iterator[Shelf]:
+    with standing(site) as shelf:
+        yield shelf
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import time
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -15,7 +16,7 @@ from tests.fuzz.tries import MADE, tries
 from tests.fuzz.wire import Answer, Silent
 
 #: seconds to wait for a refusal of what may be the beginning of something
-_BRIEF = 0.5
+_BRIEF = 0.2
 
 METHODS = (
     *(b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"),
@@ -160,6 +161,7 @@ def fill(site: Site, template: bytes) -> bytes:
         (HOST, site.netloc),
         # a viewer's, with which no request can take the site apart
         (b"<key>", site.key("bob")),
+        (b"<alice>", site.key("alice")),
     ):
         template = template.replace(name, value.encode())
     return template
@@ -229,10 +231,13 @@ def test_lines(site: Site, messages: list[Message], after: bytes) -> None:
 SMUGGLED = b"GET /open-probe/smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
-def exchange(site: Site, stream: bytes) -> None:
-    """Send the stream on a connection of its own, and judge what comes of it."""
+def exchange(site: Site, stream: bytes, *, pause: int | None = None) -> None:
+    """Send the stream on a connection of its own, and judge what comes of it.
+
+    With `pause` it goes in two pieces.
+    """
     reading = read(stream)
-    answers = _answers(site, stream)
+    answers = _answers(site, stream, pause)
     for answer in answers:
         assert answer.status < 500 or answer.status == 501, answer
     requests = iter(reading.requests)
@@ -249,12 +254,17 @@ def exchange(site: Site, stream: bytes) -> None:
         _assert_answers(answer, request)
 
 
-def _answers(site: Site, stream: bytes) -> list[Answer]:
+def _answers(site: Site, stream: bytes, pause: int | None) -> list[Answer]:
     """One for each request that there is, unless the server closes the connection before."""
     reading = read(stream)
     answers: list[Answer] = []
     connection = site.connect()
     try:
+        if pause is not None:
+            place = pause % (len(stream) + 1)
+            connection.send(stream[:place])
+            time.sleep(0.002)
+            stream = stream[place:]
         connection.send(stream)
         for request in reading.requests:
             answer = connection.answer(request.method)
@@ -443,6 +453,14 @@ BODIES = (
     b"z\r\n" + SMUGGLED,
 )
 
+#: where bodies are read by this server
+API_TARGETS = (
+    (b"/__api__/v1/content",),
+    (b"/__api__/v1/content/" + GUID + b"/deploy",),
+    (b"/__api__/v1/content/" + GUID + b"/bundles",),
+    (b"/__login__",),
+)
+
 _CUTS = (b"", b"\r", b"\n", b"\r\n", b" ", b"\0", b":", b"0", b";", b"\x0b", b"\xff")
 
 
@@ -463,9 +481,16 @@ def _bodies() -> st.SearchStrategy[Message]:
     targets = st.sampled_from(((OPEN, b"/first"), (VANITY, b"/first"), (OPEN,), (CLOSED, b"/")))
     methods = st.sampled_from((b"POST", b"POST", b"POST", b"GET", b"HEAD", b"PUT", b"OPTIONS"))
     versions = st.sampled_from((b"HTTP/1.1",) * 9 + (b"HTTP/1.0",))
-    return st.builds(
-        Message, methods, targets, versions, st.sampled_from(FRAMINGS), st.sampled_from(BODIES)
+    framings, bodies = st.sampled_from(FRAMINGS), st.sampled_from(BODIES)
+    content = st.builds(Message, methods, targets, versions, framings, bodies)
+    # the API reads a body itself, if it is from someone who may send one
+    api = st.builds(
+        lambda target, version, framing, body: Message(
+            b"POST", target, version, (b"Authorization: Key <alice>", *framing), body
+        ),
+        *(st.sampled_from(API_TARGETS), versions, framings, bodies),
     )
+    return st.one_of(content, content, content, content, api)
 
 
 def _flaws() -> st.SearchStrategy[list[Flaw]]:
@@ -478,13 +503,19 @@ def _flaws() -> st.SearchStrategy[list[Flaw]]:
     first=_bodies(),
     flaws=_flaws(),
     others=st.lists(_bodies(), max_size=1),
+    pause=st.one_of(st.none(), st.none(), st.integers(0, 999)),
     last=st.sampled_from((b"", b"GET <open>/last HTTP/1.1\r\nHost: <host>\r\n\r\n")),
 )
 def test_bodies(
-    site: Site, first: Message, flaws: list[Flaw], others: list[Message], last: bytes
+    site: Site,
+    first: Message,
+    flaws: list[Flaw],
+    others: list[Message],
+    pause: int | None,
+    last: bytes,
 ) -> None:
     stream = b"".join(message.render(site) for message in (first, *others)) + fill(site, last)
     for flaw in flaws:
         stream = flaw.apply(stream)
     MADE["bodies"] += 1
-    exchange(site, stream)
+    exchange(site, stream, pause=pause)
