@@ -26,6 +26,8 @@ if CHROMIUM is None:
 
 SIGN_IN = "/__login__"
 
+REBOUND = "rebound.example"
+
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
@@ -38,6 +40,8 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
                 "--disable-background-networking",
                 "--disable-component-update",
                 "--disable-sync",
+                # a name whose owner makes it lead here
+                f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1",
             ],
             env={"HOME": str(tmp_path_factory.mktemp("chromium"))},
         )
@@ -496,3 +500,12 @@ def test_a_page_elsewhere_cannot_frame_or_hold_the_sign_in_page(
         read = run(page, PRESS, hostile.server.url + SIGN_IN)
     assert read in ("nothing", "SecurityError")
     still(page, "bob", hostile)
+
+
+def test_a_name_that_was_made_to_lead_here(page: Page, hostile: Content) -> None:
+    port = hostile.server.url.rpartition(":")[2]
+    for path in (SIGN_IN, hostile.path, "/__api__/server_settings"):
+        answer = page.goto(f"http://{REBOUND}:{port}{path}")
+        assert answer is not None
+        assert answer.status == 400
+        expect(page.locator("body")).to_contain_text(f"does not go by the name {REBOUND}")
