@@ -19,7 +19,7 @@ from tests.fuzz.site import manifest
 GIB = 1 << 30
 
 #: seconds after which a bomb has done harm
-LONGEST = 60
+LONGEST = 120
 
 
 def squeezed(tar: Iterator[bytes]) -> bytes:
@@ -66,9 +66,9 @@ def a_global_header_for_every_member() -> bytes:
     fields = [(b"k%d" % number, b"v") for number in range(1_000)]
     headers = (
         archives.pax(*((b"%d%s" % (number, key), value) for key, value in fields), kind=GLOBAL_PAX)
-        for number in range(3_000)
+        for number in range(1_000)
     )
-    files = (Entry(b"f%d" % number) for number in range(3_000))
+    files = (Entry(b"f%d" % number) for number in range(1_000))
     both = (entry.pack() for pair in zip(headers, files, strict=True) for entry in pair)
     return squeezed(chain((entry.pack() for entry in Bundle().entries()), both))
 
@@ -118,7 +118,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "a manifest of 64 MiB": lambda: gzip.compress(
         archives.archive([Entry(b"manifest.json", b" " * (64 << 20))])
     ),
-    "a million members of gzip": lambda: gzip.compress(b"") * 1_000_000,
+    "200,000 members of gzip": lambda: gzip.compress(b"") * 200_000,
     "a name in gzip of 10 MiB": lambda: (
         b"\x1f\x8b\x08\x08" + struct.pack("<IBB", 0, 0, 255) + b"n" * (10 << 20)
     ),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
@@ -145,6 +146,13 @@ BROKEN_HEADERS = (
     b"X: " + b"x" * 70_000,
     b"\r\n".join(b"N%d: x" % number for number in range(3_000)),
 )
+
+
+@pytest.fixture(scope="module")
+def site(site: Site) -> Site:
+    """With nothing on record of what other tests made it run."""
+    site.open.run()
+    return site
 
 
 def fill(site: Site, template: bytes) -> bytes:
