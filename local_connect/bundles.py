@@ -50,6 +50,9 @@ _EXTENSIONS = (
 #: what may be said of all members at once; git says one thing
 _SAID_OF_ALL = 100
 
+#: directories within one another in a bundle
+_TREE_DEPTH = 100
+
 #: objects and lists within one another in a manifest; rsconnect writes three
 _MANIFEST_DEPTH = 20
 
@@ -256,6 +259,8 @@ def _extract(stream: _Allowance, app: Path, limits: Limits) -> set[str]:
             parents = {str(parent) for parent in Path(name).parents} - {"."}
             if parents & links:
                 raise BadRequest(f"{name} in the bundle lies behind a symbolic link.")
+            if len(parents) > _TREE_DEPTH:
+                raise BadRequest(f"{name[:100]}… in the bundle lies too deep in directories.")
             spelled += len(name) + sum(map(len, parents - directories))
             if spelled > _MANIFEST_BYTES:
                 raise TooLarge("The names in the bundle are longer than a manifest may be.")
