@@ -6,6 +6,7 @@ Tests leave the shared content as it was; what they change is content of their o
 import socket
 import uuid
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,7 @@ def permit(content: Content, name: str, role: str, *, group: bool = False) -> st
     return str(answer.raise_for_status().json()["id"])
 
 
+@cache
 def group_guid(server: LocalConnect, name: str) -> str:
     groups = server.get("/__api__/v1/groups", params={"prefix": name}).json()["results"]
     (guid,) = (group["guid"] for group in groups if group["name"] == name)

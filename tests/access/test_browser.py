@@ -268,7 +268,7 @@ def test_it_cannot_frame_the_sign_in_page(trap: Page, hostile: Content, markup: 
 #: opens the sign-in page, tries to press one of its buttons, and says what it could read
 PRESS = """
 const opened = window.open(argument);
-const until = Date.now() + 3000;
+const until = Date.now() + 2000;
 let last = "nothing";
 while (Date.now() < until) {
   try {
