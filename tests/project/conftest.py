@@ -30,6 +30,9 @@ class Checkout:
                 (directory / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, directory / name)
         (directory / ".venv").symlink_to(Path(sys.prefix))
+        for name in ("pyproject.toml", "requirements-dev.txt"):
+            # older than any environment, so that make does not install the copy into this one
+            os.utime(directory / name, (0, 0))
         self.home = directory.with_name(f"{directory.name}-home")
         self.home.mkdir()
 
