@@ -4,6 +4,7 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 
 import httpx
 import pytest
@@ -120,6 +121,14 @@ class TestSettings:
             assert answer.json["pid"] != new
         assert eventually(lambda: is_gone(answer.json["pid"]))
 
+    def test_wait_for_no_visitor_who_has_gone(self, own: Site) -> None:
+        pid = own.get("/echo")["pid"]
+        with own.wire() as wire:
+            wire.send(own.request(path="/sleep?seconds=25"))
+            time.sleep(0.3)
+        own.change(read_timeout=60)
+        assert eventually(partial(is_gone, pid), seconds=10)
+
     @pytest.mark.parametrize("field", ["max_processes", "max_conns_per_process", "init_timeout"])
     def test_none_shuts_everyone_out(self, own: Site, field: str) -> None:
         for value in (0, -1):
@@ -142,6 +151,19 @@ class TestDeath:
         # nor is the request made twice, though some methods would allow it
         process = own.process
         assert len(process["starts"]) == starts + 1
+
+    def test_where_it_cannot_be_reached_any_more(self, own: Site) -> None:
+        process = own.process
+        with own.wire() as wire:
+            # keeps the connection that there is
+            wire.send(own.request(path="/sleep?seconds=1"))
+            time.sleep(0.3)
+            Path(process["sockets"][0]).unlink()
+            answer = own.server.request("POST", f"{own.mount}/echo", content=b"hello")
+            assert answer.status_code == 200
+            assert answer.json()["size"] == 5
+            assert answer.json()["pid"] != process["pid"]
+            assert wire.answer().json["pid"] == process["pid"]
 
     def test_in_the_middle_of_an_answer(self, own: Site) -> None:
         with pytest.raises(httpx.RemoteProtocolError):
