@@ -238,12 +238,42 @@ def _unpack(directory: Path, limits: Limits) -> dict[str, Any]:
     return document
 
 
+class _Tree:
+    """The paths in a bundle so far, of which none may stand in the way of another."""
+
+    def __init__(self) -> None:
+        self.files: set[str] = set()
+        self._directories: set[str] = set()
+        self._links: set[str] = set()
+        self._spelled = 0
+
+    def add(self, name: str, member: tarfile.TarInfo) -> None:
+        """Take the member in under this name, or refuse it for where it lies."""
+        parents = {str(parent) for parent in Path(name).parents} - {"."}
+        if len(parents) > _TREE_DEPTH:
+            raise BadRequest(f"{name[:100]}… in the bundle lies too deep in directories.")
+        if parents & self._links:
+            raise BadRequest(f"{name} in the bundle lies behind a symbolic link.")
+        if name in self.files or parents & self.files:
+            raise BadRequest(f"{name} stands in the bundle twice.")
+        self._spelled += len(name) + sum(map(len, parents - self._directories))
+        if self._spelled > _MANIFEST_BYTES:
+            raise TooLarge("The names in the bundle are longer than a manifest may be.")
+        self._directories |= parents
+        if member.isdir():
+            self._directories.add(name)
+            return
+        if name in self._directories:
+            raise BadRequest(f"{name} stands in the bundle twice.")
+        self.files.add(name)
+        if member.issym():
+            self._links.add(name)
+
+
 def _extract(stream: _Allowance, app: Path, limits: Limits) -> set[str]:
     """Write the members below `app`; the names of the files among them."""
-    names: set[str] = set()
-    directories: set[str] = set()
-    links: set[str] = set()
-    unpacked = spelled = 0
+    tree = _Tree()
+    unpacked = 0
     stream.left = _HEADER_BYTES
     # in stream mode tarfile reads each byte once, in order, so the allowance holds
     with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Member) as tar:  # type: ignore[call-overload]
@@ -252,39 +282,23 @@ def _extract(stream: _Allowance, app: Path, limits: Limits) -> set[str]:
             if len(tar.pax_headers) > _SAID_OF_ALL:
                 raise TooLarge("The bundle has too many headers that speak of all its members.")
             tar.members.clear()
-            stream.left = _HEADER_BYTES
             if count > limits.bundle_members:
                 raise TooLarge(f"The bundle has more than {limits.bundle_members:,} members.")
-            name = _safe_name(member)
-            parents = {str(parent) for parent in Path(name).parents} - {"."}
-            if parents & links:
-                raise BadRequest(f"{name} in the bundle lies behind a symbolic link.")
-            if len(parents) > _TREE_DEPTH:
-                raise BadRequest(f"{name[:100]}… in the bundle lies too deep in directories.")
-            spelled += len(name) + sum(map(len, parents - directories))
-            if spelled > _MANIFEST_BYTES:
-                raise TooLarge("The names in the bundle are longer than a manifest may be.")
-            directories |= parents
-            if member.isdir():
-                directories.add(name)
-                (app / name).mkdir(parents=True, exist_ok=True)
-                continue
-            if name in names or name in directories or parents & names:
-                raise BadRequest(f"{name} stands in the bundle twice.")
-            names.add(name)
-            if member.issym():
-                links.add(name)
             unpacked += member.size
             if unpacked > limits.unpacked_bytes:
                 raise TooLarge(f"The bundle unpacks to more than {limits.unpacked_bytes:,} bytes.")
+            member.name = _safe_name(member)
+            tree.add(member.name, member)
             stream.left = member.size + _HEADER_BYTES
-            member.name = name
-            tar.extract(member, app, filter="data")
+            if member.isdir():
+                (app / member.name).mkdir(parents=True, exist_ok=True)
+            else:
+                tar.extract(member, app, filter="data")
             stream.left = _HEADER_BYTES
     # the checksum of the whole stands behind the last member, and behind what fills the last block
     stream.left = _MANIFEST_BYTES
     stream.drain()
-    return names
+    return tree.files
 
 
 def _safe_name(member: tarfile.TarInfo) -> str:
