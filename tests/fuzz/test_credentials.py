@@ -117,6 +117,9 @@ LIES = (
     b"http://mallory.test/content/",
     b"mallory.test",
     b"/mallory",
+    # of this machine, though not what the client asked for
+    b"localhost",
+    b"127.0.0.1:1",
     b'for=mallory;host=mallory.test;proto=https;by="mallory"',
     b"\xe9mallory",
     b"mallory\t \tmallory",

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -149,10 +150,11 @@ BROKEN_HEADERS = (
 
 
 @pytest.fixture(scope="module")
-def site(site: Site) -> Site:
+def site(site: Site) -> Iterator[Site]:
     """With nothing on record of what other tests made it run."""
     site.open.run()
-    return site
+    yield site
+    assert not site.closed.run()
 
 
 def fill(site: Site, template: bytes) -> bytes:
@@ -259,7 +261,7 @@ def exchange(site: Site, stream: bytes, *, pause: int | None = None) -> None:
             raise AssertionError(f"It ran what was not asked for: {record}")
     for answer, request in zip(answers, reading.requests, strict=False):
         event(f"status {answer.status}")
-        _assert_answers(answer, request)
+        _assert_answers(site, answer, request)
 
 
 def _answers(site: Site, stream: bytes, pause: int | None) -> list[Answer]:
@@ -324,8 +326,8 @@ def _assert_given(site: Site, record: dict[str, Any], request: Request) -> None:
     assert site.key("bob") not in str(environ)
 
 
-def _assert_answers(answer: Answer, request: Request) -> None:
-    """The answer is to this request and to no other."""
+def _assert_answers(site: Site, answer: Answer, request: Request) -> None:
+    """The answer is to this request and to no other, and not from content that is closed."""
     if answer.status == 501:
         assert request.path.startswith(b"/__api__")
     if b"json" not in answer.headers.get(b"content-type", b"") or request.method == b"HEAD":
@@ -335,6 +337,7 @@ def _assert_answers(answer: Answer, request: Request) -> None:
         assert isinstance(answer.json["error"], str), answer
     elif not request.path.startswith((b"/__api__", b"/__local__")):
         assert _is(answer.json, request), answer
+        assert answer.json["content"] == site.open.guid
 
 
 def _chunked(*parts: bytes, trailers: bytes = b"") -> bytes:

@@ -13,7 +13,7 @@ _STATUS_LINE = re.compile(rb"HTTP/(?:1\.[01] ([1-9]\d\d)|\d\.\d (400)) [\t\x20-\
 _HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*")
 
 #: seconds in which a server answers
-PATIENCE = 20.0
+PATIENCE = 10.0
 
 
 class NotHttp(AssertionError):
