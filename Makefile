@@ -15,7 +15,7 @@ export RSCONNECT_DISABLE_VERSION_CHECK := 1
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help gallery test deploy sync lint requirements clean \
+.PHONY: help gallery test soak deploy sync lint requirements clean \
 	$(EXAMPLES:%=deploy-%) $(EXAMPLES:%=run-%)
 
 help: ## this list
@@ -30,6 +30,9 @@ gallery: $(READY) ## local Connect with every example deployed by rsconnect (POR
 
 test: $(READY) ## everything (ARGS="--target process -k console" narrows it)
 	@$(BIN)/pytest -n 2 $(ARGS)
+
+soak: $(READY) ## redeploys under load and kills, counted (ARGS="--requests 100000 --kills 200")
+	@$(BIN)/python -m tests.soak $(ARGS)
 
 deploy: $(READY) ## every example: SERVER=<saved name>, or CONNECT_SERVER and CONNECT_API_KEY
 	@$(GALLERY) server --name "$(SERVER)"

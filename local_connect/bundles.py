@@ -379,7 +379,7 @@ def _compare(manifest: Manifest, app: Path, names: set[str]) -> None:
 
 
 def _disk_error(error: OSError) -> ApiError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return ApiError("The server's disk is full; the bundle was not kept.", status=507)
     return BadRequest(f"The bundle cannot be unpacked: {error.strerror or error}.")
 

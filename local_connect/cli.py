@@ -16,7 +16,7 @@ from local_connect import __version__
 from local_connect.config import Settings
 from local_connect.errors import LocalConnectError
 from local_connect.log import log
-from local_connect.server import Server
+from local_connect.server import Server, reset
 from local_connect.store import User
 
 #: what a shell answers for a command that it cannot find
@@ -26,7 +26,16 @@ _NOT_FOUND = 127
 _INTERRUPTED = 5.0
 
 
+class Command(click.Command):
+    """Tells `local-connect reset` from `local-connect -- reset`."""
+
+    def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
+        context.meta["dashes"] = "--" in arguments
+        return super().parse_args(context, arguments)
+
+
 @click.command(
+    cls=Command,
     context_settings={
         "allow_interspersed_args": False,
         "auto_envvar_prefix": "LOCAL_CONNECT",
@@ -34,7 +43,7 @@ _INTERRUPTED = 5.0
     },
     epilog="With COMMAND the server starts, runs it with CONNECT_SERVER and CONNECT_API_KEY "
     "set to itself and an administrator's key, stops, and exits with the command's status. "
-    "Without, it serves until Ctrl-C.",
+    "Without, it serves until Ctrl-C. `local-connect reset` forgets all that it knows.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
@@ -67,11 +76,20 @@ _INTERRUPTED = 5.0
     "Authorization.ContentCredentialsUseGUID does.",
 )
 @click.version_option(__version__, prog_name="local-connect")
-@click.argument("command", nargs=-1, type=click.UNPROCESSED)
-def main(command: tuple[str, ...], **options: Any) -> None:
+@click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND ...]")
+@click.pass_context
+def main(context: click.Context, /, command: tuple[str, ...], **options: Any) -> None:
     """A Posit Connect-compatible server for Python APIs on your own machine."""
     settings = Settings(**options)
     try:
+        if command and not context.meta["dashes"]:
+            if command != ("reset",):
+                raise click.UsageError(
+                    f"Put -- before a command to run: local-connect -- {' '.join(command)}"
+                )
+            reset(settings.data)
+            log(f"{settings.data} is as good as new.")
+            return
         sys.exit(asyncio.run(_serve(settings, command)))
     except LocalConnectError as error:
         raise click.ClickException(str(error)) from None

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete, select
 
 from local_connect.bundles import Manifest
 from local_connect.config import SchedulingDefaults
 from local_connect.environments import Environments, Python, choose_python
-from local_connect.errors import NotFound
+from local_connect.errors import Conflict, NotFound
+from local_connect.pools import Processes
 from local_connect.processes import (
     ContentProcess,
     Launch,
-    Processes,
     ProcessFailed,
     content_environment,
 )
@@ -30,7 +35,7 @@ class Deploys:
         store: Store,
         environments: Environments,
         processes: Processes,
-        pythons: tuple[Python, ...],
+        pythons: asyncio.Task[tuple[Python, ...]],
         scheduling: SchedulingDefaults,
     ) -> None:
         self._store = store
@@ -55,19 +60,106 @@ class Deploys:
             await self._build(task, bundle)
             await task.log("Launching Python API...")
             try:
-                await self.process(content_guid, bundle_id)
+                await self.process(content_guid, bundle_id, retry=True)
             except ProcessFailed as failure:
                 for line in failure.output:
                     await task.log(line)
                 raise TaskFailed(str(failure)) from failure
             if activate:
                 self._activate(bundle)
-                await self._processes.retire(content_guid, keep=bundle_id)
+                self.retire(content_guid, keep=bundle_id)
+                self._keep_minimum(content_guid, bundle_id)
 
-    async def process(self, content_guid: str, bundle_id: int) -> ContentProcess:
-        """The process that serves a built bundle, started if need be."""
-        if running := self._processes.running(bundle_id):
-            return running
+    async def build(self, task: Task, content_guid: str, bundle_id: int) -> None:
+        """Make a bundle's environment, without starting or activating anything."""
+        async with self._locks[content_guid]:
+            await self._build(task, self.check(content_guid, bundle_id))
+
+    async def delete(self, content_guid: str, bundle_id: int) -> None:
+        """Delete a bundle that is not active, and the environment that only it used."""
+        async with self._locks[content_guid]:
+            bundle = self.check(content_guid, bundle_id)
+            with self._store.session() as session:
+                content = session.query(Content).filter_by(guid=content_guid).one()
+                if content.bundle_id == bundle.id:
+                    raise Conflict("The active bundle cannot be deleted.", code=0)
+                session.delete(session.get_one(Bundle, bundle.id))
+            self._processes.retire(bundle.id)
+            await self._remove([bundle.id])
+
+    async def delete_content(self, content: Content) -> None:
+        """Delete content with all its bundles; its processes finish what they have."""
+        async with self._locks[content.guid]:
+            self.retire(content.guid)
+            with self._store.session() as session:
+                bundle_ids = list(
+                    session.scalars(select(Bundle.id).filter_by(content_guid=content.guid))
+                )
+                # whatever belongs to it goes by the database's own cascade
+                session.execute(delete(Content).filter_by(id=content.id))
+            await self._remove(bundle_ids)
+
+    async def clean(self) -> None:
+        """Remove environments that no bundle uses."""
+        with self._store.session() as session:
+            used = session.scalars(
+                select(Bundle.environment).where(Bundle.environment.is_not(None))
+            )
+            names = {name for name in used if name}
+        await self._environments.clean(names)
+
+    async def _remove(self, bundle_ids: list[int]) -> None:
+        for bundle_id in bundle_ids:
+            directory = self._store.bundle_directory(bundle_id)
+            await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+        await self.clean()
+
+    def resume(self) -> None:
+        """Start what the content of a server that has just started is to have."""
+        with self._store.session() as session:
+            active = session.query(Content).where(Content.bundle_id.is_not(None)).all()
+        for content in active:
+            if self._setting(content, "min_processes") and content.bundle_id is not None:
+                self._keep_minimum(content.guid, content.bundle_id)
+
+    async def process(
+        self, content_guid: str, bundle_id: int, *, retry: bool = False
+    ) -> ContentProcess:
+        """The process that serves a built bundle, started if need be.
+
+        Raises `ProcessFailed`. One that has just failed fails again, unless `retry` is set.
+        """
+        launch = partial(self._launch, content_guid, bundle_id)
+        return await self._processes.get(bundle_id, launch, retry=retry)
+
+    async def replace(self, content_guid: str) -> None:
+        """Let changed settings and variables take effect, by processes that replace the old."""
+        with self._store.session() as session:
+            content = session.query(Content).filter_by(guid=content_guid).one()
+        self.retire(content_guid, keep=content.bundle_id)
+        if content.bundle_id is not None:
+            await self._processes.replace(
+                content.bundle_id,
+                partial(self._launch, content_guid, content.bundle_id),
+                self._setting(content, "min_processes"),
+            )
+
+    def retire(self, content_guid: str, *, keep: int | None = None) -> None:
+        """Let the content's processes finish and end, but for those of bundle `keep`."""
+        with self._store.session() as session:
+            bundle_ids = session.scalars(select(Bundle.id).filter_by(content_guid=content_guid))
+            for bundle_id in bundle_ids:
+                if bundle_id != keep:
+                    self._processes.retire(bundle_id)
+
+    def _keep_minimum(self, content_guid: str, bundle_id: int) -> None:
+        with self._store.session() as session:
+            content = session.query(Content).filter_by(guid=content_guid).one()
+        launch = partial(self._launch, content_guid, bundle_id)
+        self._processes.keep(bundle_id, launch, self._setting(content, "min_processes"))
+
+    def _launch(self, content_guid: str, bundle_id: int) -> Launch:
+        """How a process of the bundle starts now; `ProcessFailed` where it has not been built."""
         with self._store.session() as session:
             bundle = session.get_one(Bundle, bundle_id)
             content = session.query(Content).filter_by(guid=content_guid).one()
@@ -82,8 +174,9 @@ class Deploys:
             raise ProcessFailed(f"Bundle {bundle_id} has not been built. Deploy it again.", [])
         home = self._store.bundle_directory(bundle_id) / "home"
         home.mkdir(exist_ok=True)
-        launch = Launch(
+        return Launch(
             content_guid=content_guid,
+            owner_guid=content.owner_guid,
             content_name=content.name,
             bundle_id=bundle_id,
             app=self._store.app_directory(bundle_id),
@@ -95,35 +188,36 @@ class Deploys:
                 "CONNECT_SERVER": self.server_url,
                 "CONNECT_CONTENT_GUID": content_guid,
             },
+            max_processes=self._setting(content, "max_processes"),
+            load_factor=self._setting(content, "load_factor"),
             threads=self._setting(content, "max_conns_per_process"),
             init_timeout=self._setting(content, "init_timeout"),
             idle_timeout=self._setting(content, "idle_timeout"),
             connection_timeout=self._setting(content, "connection_timeout"),
             read_timeout=self._setting(content, "read_timeout"),
         )
-        return await self._processes.get(launch, owner_guid=content.owner_guid)
 
-    def _setting(self, content: Content, name: str) -> int:
+    def _setting(self, content: Content, name: str) -> Any:
         """A scheduling field of the content, or the server's default where it is null."""
         value = getattr(content, name)
-        return int(getattr(self._scheduling, name) if value is None else value)
+        return getattr(self._scheduling, name) if value is None else value
 
     async def _build(self, task: Task, bundle: Bundle) -> None:
         manifest = Manifest.parse(bundle.manifest)
         app: Path = self._store.app_directory(bundle.id)
         await task.log("Building Python API...")
-        python = choose_python(manifest, self._pythons)
+        python = choose_python(manifest, await self._pythons)
         await task.log(
             f"Bundle requested Python version {manifest.python_version}; "
             f"using {python.executable} which has version {python.version}"
         )
         await task.log(f"Building environment using Python {python.version}")
         environment = await self._environments.ensure(manifest, app, python, task.log)
-        await task.log("Creating lockfile: python/requirements.txt.lock")
         with self._store.session() as session:
             record = session.get_one(Bundle, bundle.id)
             record.environment = environment.name
             record.py_version = str(python.version)
+        await task.log("Creating lockfile: python/requirements.txt.lock")
         await task.log(f"Completed Python build against Python version: '{python.version}'")
 
     def _activate(self, bundle: Bundle) -> None:

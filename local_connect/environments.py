@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
+import socket
 import sys
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
@@ -22,6 +22,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 from uv import find_uv_bin
 
+from local_connect import lifeline
 from local_connect.bundles import Manifest
 from local_connect.tasks import TaskFailed
 
@@ -61,11 +62,11 @@ class Environment:
         return self.directory / "bin" / "python"
 
 
-def find_pythons() -> tuple[Python, ...]:
+async def find_pythons() -> tuple[Python, ...]:
     """The interpreters that content can run on, newest first; our own is always among them."""
     own = Python(Version(".".join(map(str, sys.version_info[:3]))), _own_executable())
     found = {own.version: own}
-    for entry in _list_pythons():
+    for entry in await _list_pythons():
         try:
             version = Version(entry["version"])
         except InvalidVersion:
@@ -137,6 +138,14 @@ class Environments:
             return None
         return Environment(name, directory, tuple(packages))
 
+    async def clean(self, used: set[str]) -> None:
+        """Remove what no bundle uses, and what an interrupted build left."""
+        for directory in self._directory.iterdir():
+            name = directory.name
+            if name not in used and not self._locks[name].locked():
+                async with self._locks[name]:
+                    await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+
     async def _build(
         self, name: str, manifest: Manifest, app: Path, python: Python, log: Log
     ) -> Environment:
@@ -165,15 +174,19 @@ class Environments:
 
     async def _uv(self, log: Log | None, *arguments: str, cwd: Path | None = None) -> list[str]:
         """Run uv to its end; its output, line by line, also to `log` as it comes."""
-        process = await asyncio.create_subprocess_exec(
-            find_uv_bin(),
-            *arguments,
-            cwd=cwd or self._directory,
-            env=os.environ | {"UV_NO_PROGRESS": "1", "NO_COLOR": "1", "VIRTUAL_ENV": ""},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, lifeline.__file__, str(theirs.fileno())),
+                *(find_uv_bin(), *arguments),
+                cwd=cwd or self._directory,
+                env=os.environ | {"UV_NO_PROGRESS": "1", "NO_COLOR": "1", "VIRTUAL_ENV": ""},
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+            )
         assert process.stdout is not None  # noqa: S101 (it is a pipe, by the call above)
         lines = []
         try:
@@ -188,9 +201,9 @@ class Environments:
                 f"The environment was not built within {self._build_seconds:.0f} seconds."
             ) from None
         finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+            # ends uv and what it started, where that is still at work
+            ours.close()
+            await process.wait()
         if status:
             raise TaskFailed(_build_error(lines))
         return lines
@@ -229,14 +242,20 @@ def _own_executable() -> str:
     return str(getattr(sys, "_base_executable", None) or sys.executable)
 
 
-def _list_pythons() -> list[dict[str, str]]:
+async def _list_pythons() -> list[dict[str, str]]:
     """What uv finds on this machine, without looking for anything to download."""
-    listing = subprocess.run(
-        [find_uv_bin(), "python", "list", "--only-installed", "--output-format", "json"],
-        capture_output=True,
-        text=True,
-        check=False,
+    listing = await asyncio.create_subprocess_exec(
+        *(find_uv_bin(), "python", "list", "--only-installed", "--output-format", "json"),
         env=os.environ | {"UV_PYTHON_DOWNLOADS": "never"},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
     )
-    entries: list[dict[str, str]] = json.loads(listing.stdout) if listing.returncode == 0 else []
+    try:
+        output, _ = await listing.communicate()
+    except asyncio.CancelledError:
+        listing.kill()
+        await listing.wait()
+        raise
+    entries: list[dict[str, str]] = json.loads(output) if listing.returncode == 0 else []
     return entries

@@ -1,14 +1,13 @@
-"""Content processes: started on demand, shared by requests, stopped when idle or replaced.
+"""One content process: how it is started, reached and ended.
 
-Each runs one bundle in its own environment and session, reachable through a Unix
-socket in a directory that only this user can enter.
+It runs one bundle in the bundle's own environment and in a session of its own, reachable
+through a Unix socket in a directory that only this user can enter.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import shutil
 import signal
 import socket
@@ -16,9 +15,9 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -26,6 +25,7 @@ import aiohttp
 import waitress
 
 from local_connect import content_process
+from local_connect.jobs import JobLog, Jobs
 from local_connect.log import log
 
 #: lines of a process's output that are kept
@@ -39,6 +39,9 @@ _LAST_WORDS = 1.0
 
 #: seconds from the first closed socket of a process that dies to its end
 _DYING = 0.5
+
+#: bytes of one line that a process prints; a longer one is dropped
+_LINE_BYTES = 1 << 20
 
 #: bytes of one header that content may answer with
 _HEADER_BYTES = 1 << 20
@@ -61,6 +64,7 @@ class Launch:
     """All that a process needs to run one bundle."""
 
     content_guid: str
+    owner_guid: str
     #: shown before each line that the process prints
     content_name: str
     bundle_id: int
@@ -69,6 +73,9 @@ class Launch:
     entrypoint: str
     #: the whole environment of the process; nothing of the server's is added
     environment: Mapping[str, str]
+    max_processes: int
+    load_factor: float
+    #: requests that a process answers at a time
     threads: int
     init_timeout: float
     idle_timeout: float
@@ -79,18 +86,29 @@ class Launch:
 class ContentProcess:
     """One running process, its connection pool and its last lines of output."""
 
-    def __init__(self, launch: Launch, job_key: str, socket_path: Path) -> None:
+    def __init__(
+        self,
+        launch: Launch,
+        *,
+        job_key: str,
+        jobs: Jobs,
+        socket_path: Path,
+        at_end: Callable[[], object],
+    ) -> None:
         self.launch = launch
         self.job_key = job_key
+        self.started = time.monotonic()
         self.output: deque[str] = deque(maxlen=_OUTPUT_LINES)
         self.requests = 0
         #: whether it cannot be reached any more, which shows before its end is known
         self.lost = False
-        self.last_used = time.monotonic()
+        self._last_used = self.started
+        self._jobs = jobs
+        self._at_end = at_end
         self._socket = socket_path
         self._process: asyncio.subprocess.Process | None = None
         self._lifeline: socket.socket | None = None
-        self._pipe: asyncio.ReadTransport | None = None
+        self._output: asyncio.ReadTransport | None = None
         self._reader: asyncio.Task[None] | None = None
         self._client: aiohttp.ClientSession | None = None
         self._idle = asyncio.Event()
@@ -116,13 +134,18 @@ class ContentProcess:
     def alive(self) -> bool:
         return not self.lost and self._process is not None and self._process.returncode is None
 
+    def idles(self) -> bool:
+        """Whether it has had nothing to do for its `idle_timeout`."""
+        unused = time.monotonic() - self._last_used
+        return not self.requests and unused > self.launch.idle_timeout
+
     async def start(self) -> None:
         """Return once the app listens; raise `ProcessFailed` if it ends or takes too long."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         self._lifeline = ours
-        output = await self._open_output()
-        with theirs, output:
+        output, printed = await self._open_output()
+        with theirs, printed:
             self._process = await asyncio.create_subprocess_exec(
                 str(self.launch.python),
                 content_process.__file__,
@@ -136,9 +159,16 @@ class ContentProcess:
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
                 stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
+                stdout=printed,
+                stderr=asyncio.subprocess.STDOUT,
             )
+        job_log = self._jobs.begin(
+            self.job_key,
+            content_guid=self.launch.content_guid,
+            bundle_id=self.launch.bundle_id,
+            pid=self._process.pid,
+        )
+        self._reader = asyncio.create_task(self._read_output(output, job_log))
         try:
             async with asyncio.timeout(self.launch.init_timeout):
                 ready = await asyncio.get_running_loop().sock_recv(ours, 16)
@@ -198,9 +228,11 @@ class ContentProcess:
         if self._reader:
             await asyncio.wait((self._reader,), timeout=_LAST_WORDS)
             self._reader.cancel()
-        if self._pipe:
-            self._pipe.close()
+        if self._output:
+            self._output.close()
         self._socket.unlink(missing_ok=True)
+        self._jobs.end(self.job_key, self._process.returncode if self._process else None)
+        self._at_end()
 
     @asynccontextmanager
     async def request(self) -> AsyncIterator[ContentProcess]:
@@ -211,28 +243,27 @@ class ContentProcess:
             yield self
         finally:
             self.requests -= 1
-            self.last_used = time.monotonic()
+            self._last_used = time.monotonic()
             if not self.requests:
                 self._idle.set()
 
-    async def _open_output(self) -> IO[bytes]:
-        """Where the process is to print; what it prints is read from now on.
+    async def _open_output(self) -> tuple[asyncio.StreamReader, IO[bytes]]:
+        """Both ends of a pipe of our own.
 
-        The pipe is ours and not asyncio's, which would take the process for running as
-        long as anyone holds its output open.
+        asyncio waits with a process for everyone who holds a pipe of asyncio's making open,
+        and a daemon that the app has left behind may hold it for ever.
         """
-        reading, writing = os.pipe()
-        printed = asyncio.StreamReader(limit=1 << 20)
-        self._pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(printed), os.fdopen(reading, "rb", buffering=0)
+        output = asyncio.StreamReader(limit=_LINE_BYTES)
+        read_end, write_end = os.pipe()
+        self._output, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(output), os.fdopen(read_end, "rb", 0)
         )
-        self._reader = asyncio.create_task(self._read_output(printed))
-        return os.fdopen(writing, "wb", buffering=0)
+        return output, os.fdopen(write_end, "wb", 0)
 
-    async def _read_output(self, printed: asyncio.StreamReader) -> None:
+    async def _read_output(self, output: asyncio.StreamReader, job_log: JobLog) -> None:
         while True:
             try:
-                raw = await printed.readline()
+                raw = await output.readline()
             except ValueError:
                 # a line longer than the reader's limit: what was read of it is dropped
                 continue
@@ -240,6 +271,7 @@ class ContentProcess:
                 return
             line = raw.decode("utf-8", "replace").rstrip("\r\n")
             self.output.append(line)
+            job_log.write(line)
             log(f"{self.launch.content_name} | {line}")
 
 
@@ -258,123 +290,18 @@ async def _once(
         raise aiohttp.ClientConnectionError(str(error)) from error
 
 
-class Processes:
-    """The processes of all content: at most one for each bundle that is in use."""
+def socket_directory(data: Path) -> Path:
+    """A fresh private directory for sockets, in place of the one that the last server left.
 
-    def __init__(self) -> None:
-        # a short path of its own: a Unix socket's name may have about 100 bytes only
-        self._sockets = Path(tempfile.mkdtemp(prefix="local-connect-"))
-        self._processes: dict[int, ContentProcess] = {}
-        self._starting: dict[int, asyncio.Task[ContentProcess]] = {}
-        self._stopping: set[asyncio.Task[None]] = set()
-        self._owners: dict[str, str] = {}
-        self._reaper: asyncio.Task[None] | None = None
-
-    def run(self) -> None:
-        """Begin to look for processes that idle."""
-        self._reaper = asyncio.create_task(self._stop_idle())
-
-    def owner_of_key(self, api_key: str) -> str | None:
-        """The GUID of the user as whom a running process acts with its `CONNECT_API_KEY`."""
-        return self._owners.get(api_key)
-
-    def running(self, bundle_id: int) -> ContentProcess | None:
-        """The process that runs a bundle now, if there is one."""
-        process = self._processes.get(bundle_id)
-        return process if process and process.alive else None
-
-    async def get(self, launch: Launch, *, owner_guid: str) -> ContentProcess:
-        """The running process of a bundle, started first where there is none.
-
-        Whoever asks while it starts waits for the same start. Raises `ProcessFailed`.
-        """
-        if process := self.running(launch.bundle_id):
-            return process
-        starting = self._starting.get(launch.bundle_id)
-        if starting is None:
-            starting = asyncio.create_task(self._start(launch, owner_guid))
-            self._starting[launch.bundle_id] = starting
-            starting.add_done_callback(lambda _: self._starting.pop(launch.bundle_id, None))
-        return await asyncio.shield(starting)
-
-    async def retire(self, content_guid: str, *, keep: int | None = None) -> None:
-        """Take the processes of a content out of use, but for the one of bundle `keep`.
-
-        They finish the requests that they have, in the background, and then end.
-        """
-        for bundle_id, process in list(self._processes.items()):
-            if process.launch.content_guid == content_guid and bundle_id != keep:
-                self._retire(bundle_id)
-
-    async def stop(self) -> None:
-        """End every process, at once."""
-        if self._reaper:
-            self._reaper.cancel()
-        for starting in list(self._starting.values()):
-            starting.cancel()
-        await asyncio.gather(*self._starting.values(), return_exceptions=True)
-        for task in list(self._stopping):
-            task.cancel()
-        await asyncio.gather(
-            *self._stopping,
-            *(process.stop() for process in self._processes.values()),
-            return_exceptions=True,
-        )
-        shutil.rmtree(self._sockets, ignore_errors=True)
-
-    async def _start(self, launch: Launch, owner_guid: str) -> ContentProcess:
-        self._forget(launch.bundle_id)
-        job_key = secrets.token_hex(8)
-        api_key = secrets.token_hex(16)
-        process = ContentProcess(
-            replace(
-                launch,
-                environment={
-                    **launch.environment,
-                    "CONNECT_API_KEY": api_key,
-                    "CONNECT_CONTENT_JOB_KEY": job_key,
-                },
-            ),
-            job_key,
-            self._sockets / f"{job_key}.sock",
-        )
-        self._owners[api_key] = owner_guid
-        try:
-            await process.start()
-        except BaseException:
-            del self._owners[api_key]
-            raise
-        self._processes[launch.bundle_id] = process
-        return process
-
-    def _forget(self, bundle_id: int) -> None:
-        """Drop the record of a process that ended by itself."""
-        if bundle_id in self._processes:
-            self._retire(bundle_id)
-
-    def _retire(self, bundle_id: int) -> None:
-        process = self._processes.pop(bundle_id)
-
-        async def end() -> None:
-            try:
-                await process.drain(process.launch.idle_timeout)
-            finally:
-                self._owners.pop(process.launch.environment["CONNECT_API_KEY"], None)
-                await process.stop()
-
-        task = asyncio.create_task(end())
-        self._stopping.add(task)
-        task.add_done_callback(self._stopping.discard)
-
-    async def _stop_idle(self) -> None:
-        while True:
-            await asyncio.sleep(1)
-            for bundle_id, process in list(self._processes.items()):
-                unused = time.monotonic() - process.last_used
-                if not process.alive or (
-                    not process.requests and unused > process.launch.idle_timeout
-                ):
-                    self._retire(bundle_id)
+    It is not in the data directory, because a Unix socket's name may have about 100 bytes only.
+    """
+    link = data / "sockets"
+    if link.is_symlink():
+        shutil.rmtree(link.readlink(), ignore_errors=True)
+        link.unlink()
+    directory = Path(tempfile.mkdtemp(prefix="local-connect-"))
+    link.symlink_to(directory)
+    return directory
 
 
 def content_environment(python: Path, home: Path) -> dict[str, str]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import logging
 import os
+import shutil
 import socket
 import traceback
 from contextlib import suppress
-from typing import IO
+from pathlib import Path
+from typing import IO, Any
 
 from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -24,9 +27,11 @@ from local_connect.environments import Environments, find_pythons
 from local_connect.errors import ApiError, BadRequest, LocalConnectError
 from local_connect.gateway import Gateway
 from local_connect.identity import DEFAULT_IDENTITIES, Identities
+from local_connect.jobs import Jobs
 from local_connect.log import log
-from local_connect.processes import Processes
-from local_connect.store import Store, User
+from local_connect.pools import Processes
+from local_connect.processes import socket_directory
+from local_connect.store import KEPT, Store, User
 from local_connect.tasks import Tasks
 from local_connect.vanities import Vanities
 
@@ -45,14 +50,17 @@ class Server:
         identities = users_file.read(settings.users) if settings.users else DEFAULT_IDENTITIES
         self._addresses = Addresses(settings.host, settings.external_url)
         self._store = Store(settings.data)
-        self._lock = _lock(self._store)
-        self._processes = Processes()
+        self._lock = _lock(self._store.data)
+        self._jobs = Jobs(self._store)
+        self._sockets = socket_directory(self._store.data)
+        self._processes = Processes(jobs=self._jobs, sockets=self._sockets)
         self._tasks = Tasks()
         self._identities = Identities(
             self._store, self._addresses, owner_of_job_key=self._processes.owner_of_key
         )
         self._identities.seed(identities)
         self._runner: web.AppRunner | None = None
+        self._background: tuple[asyncio.Task[Any], ...] = ()
         #: the address without a slash at the end, once the server listens
         self.url = ""
 
@@ -72,7 +80,7 @@ class Server:
         """Listen; raise `LocalConnectError` where the address cannot be had."""
         listener = _listen(self._settings.host, self._settings.port)
         discard_unrecorded(self._store)
-        pythons = find_pythons()
+        pythons = asyncio.create_task(find_pythons())
         deploys = Deploys(
             store=self._store,
             environments=Environments(
@@ -103,6 +111,7 @@ class Server:
             vanities=vanities,
             deploys=deploys,
             processes=self._processes,
+            jobs=self._jobs,
             tasks=self._tasks,
             pythons=pythons,
         )
@@ -122,6 +131,8 @@ class Server:
         await self._runner.setup()
         await web.SockSite(self._runner, listener).start()
         self._processes.run()
+        deploys.resume()
+        self._background = (pythons, asyncio.create_task(deploys.clean()))
         host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
         self.url = f"http://{host}:{listener.getsockname()[1]}"
         deploys.server_url = f"{self.url}/"
@@ -130,8 +141,12 @@ class Server:
         """Refuse new requests, then end tasks and processes; nothing is left running."""
         if self._runner:
             await self._runner.cleanup()
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
         await self._tasks.stop()
         await self._processes.stop()
+        shutil.rmtree(self._sockets, ignore_errors=True)
         self._store.close()
         self._lock.close()
 
@@ -160,6 +175,25 @@ def _is_ours(record: logging.LogRecord) -> bool:
     """Whether what aiohttp reports is our fault: not that a request is no HTTP or a client gone."""
     error = record.exc_info[1] if record.exc_info else None
     return not isinstance(error, HttpProcessingError | ConnectionError)
+
+
+def reset(data: Path) -> None:
+    """Remove what a server keeps in its data directory, and nothing else that is there.
+
+    Raises `LocalConnectError` while a server uses it.
+    """
+    if not data.is_dir():
+        return
+    with _lock(data):
+        sockets = data / "sockets"
+        if sockets.is_symlink():
+            shutil.rmtree(sockets.readlink(), ignore_errors=True)
+        for name in KEPT:
+            path = data / name
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def _front(gateway: Gateway, addresses: Addresses, identities: Identities) -> Middleware:
@@ -220,9 +254,9 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _lock(store: Store) -> IO[str]:
+def _lock(data: Path) -> IO[str]:
     """Hold the data directory for this process alone."""
-    lock = (store.data / "lock").open("a+", encoding="utf-8")
+    lock = (data / "lock").open("a+", encoding="utf-8")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -230,7 +264,7 @@ def _lock(store: Store) -> IO[str]:
         holder = lock.read().strip() or "unknown"
         lock.close()
         raise LocalConnectError(
-            f"The data directory {store.data} is in use by another local-connect "
+            f"The data directory {data} is in use by another local-connect "
             f"(process {holder}). Stop that one, or name another directory with --data."
         ) from None
     with suppress(OSError):

@@ -6,6 +6,8 @@ the server::
     local-connect.db     users, keys, content, bundles, settings
     bundles/<id>/        bundle.tar.gz as it was sent, app/ as it was unpacked
     environments/<hash>/ one virtual environment for each set of requirements
+    jobs/<key>.log       what each content process printed, for a while
+    sockets              a link to where the Unix sockets of content processes are
 """
 
 from __future__ import annotations
@@ -32,6 +34,12 @@ from sqlalchemy.orm import (
 from local_connect.errors import LocalConnectError
 
 SCHEMA_VERSION = 1
+
+#: all that a server keeps in its data directory
+KEPT = (
+    *("local-connect.db", "local-connect.db-wal", "local-connect.db-shm"),
+    *("bundles", "environments", "jobs", "sockets", "lock"),
+)
 
 
 def new_guid() -> str:
@@ -205,6 +213,26 @@ class EnvironmentVariable(Base):
     value: Mapped[str]
 
 
+class Job(Base):
+    """One content process: while it runs, and for a while after."""
+
+    __tablename__ = "jobs"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 (SQLAlchemy reads it so)
+
+    id: Mapped[int] = mapped_column(primary_key=True, init=False)
+    key: Mapped[str] = mapped_column(unique=True)
+    content_guid: Mapped[str] = mapped_column(ForeignKey("content.guid", ondelete="CASCADE"))
+    bundle_id: Mapped[int]
+    pid: Mapped[int]
+    tag: Mapped[str]
+    hostname: Mapped[str]
+    start_time: Mapped[str] = mapped_column(default_factory=now)
+    end_time: Mapped[str | None] = mapped_column(default=None)
+    exit_code: Mapped[int | None] = mapped_column(default=None)
+    #: 0 while it runs, 1 after
+    status: Mapped[int] = mapped_column(default=0)
+
+
 class Store:
     """The records and the places of the files; made once, by the server."""
 
@@ -212,8 +240,9 @@ class Store:
         self.data = data.resolve()
         self.bundles = self.data / "bundles"
         self.environments = self.data / "environments"
+        self.jobs = self.data / "jobs"
         try:
-            for directory in (self.data, self.bundles, self.environments):
+            for directory in (self.data, self.bundles, self.environments, self.jobs):
                 directory.mkdir(parents=True, exist_ok=True)
                 directory.chmod(0o700)
         except OSError as error:

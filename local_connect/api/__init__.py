@@ -7,6 +7,7 @@ from aiohttp import web
 from local_connect.api import (
     bundles,
     content,
+    jobs,
     local,
     permissions,
     server,
@@ -23,7 +24,18 @@ PREFIX = "/__api__"
 
 def add_routes(app: web.Application) -> None:
     """Add every route of the API, and the answer to those that are not there."""
-    for module in (server, users, content, permissions, vanities, tags, bundles, tasks, local):
+    for module in (
+        server,
+        users,
+        content,
+        permissions,
+        vanities,
+        tags,
+        bundles,
+        jobs,
+        tasks,
+        local,
+    ):
         app.add_routes(module.routes)
     app.router.add_route("*", PREFIX + "/{path:.*}", not_implemented)
     app.router.add_route("*", "/{path:.*}", not_found, expect_handler=wait_for_gateway)

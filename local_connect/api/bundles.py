@@ -81,6 +81,28 @@ async def download_bundle(request: web.Request) -> web.StreamResponse:
     )
 
 
+@routes.delete("/__api__/v1/content/{guid}/bundles/{id}")
+async def delete_bundle(request: web.Request) -> web.Response:
+    """Delete any bundle but the active one."""
+    content = content_to_change(request, caller(request))
+    bundle = _bundle_of(request, content)
+    await rooms(request).deploys.delete(content.guid, bundle.id)
+    return web.Response(status=204)
+
+
+@routes.post("/__api__/v1/content/{guid}/build")
+async def build(request: web.Request) -> web.Response:
+    """Start to make the environment of `bundle_id`, by default of the active one; its task's id."""
+    user = caller(request)
+    content = content_to_change(request, user)
+    bundle_id = _wanted_bundle(request, content, await json_object(request))
+    deploys = rooms(request).deploys
+    task = rooms(request).tasks.start(
+        user.guid, lambda task: deploys.build(task, content.guid, bundle_id)
+    )
+    return web.json_response({"task_id": task.id}, status=202)
+
+
 @routes.post("/__api__/v1/content/{guid}/deploy")
 async def deploy(request: web.Request) -> web.Response:
     """Start a deployment of `bundle_id`, by default of the active one; its task's id."""
@@ -90,12 +112,8 @@ async def deploy(request: web.Request) -> web.Response:
     activate = body.get("activate", True)
     if not isinstance(activate, bool):
         raise BadRequest("activate is neither true nor false.")
-    wanted = body.get("bundle_id") or content.bundle_id
-    if wanted is None:
-        raise BadRequest("This content has no bundle yet: name one as bundle_id.")
-    bundle_id = whole_number(str(wanted), "bundle_id")
+    bundle_id = _wanted_bundle(request, content, body)
     deploys = rooms(request).deploys
-    deploys.check(content.guid, bundle_id)
     task = rooms(request).tasks.start(
         user.guid,
         lambda task: deploys.deploy(task, content.guid, bundle_id, activate=activate),
@@ -159,6 +177,15 @@ def _source(text: bytes) -> dict[str, str]:
         if not isinstance(value, str):
             raise BadRequest(f"The form's metadata has no text at {field}.")
     return source
+
+
+def _wanted_bundle(request: web.Request, content: Content, body: dict[str, Any]) -> int:
+    """The bundle that a body names, by default the active one, if the content has it."""
+    wanted = body.get("bundle_id") or content.bundle_id
+    if wanted is None:
+        raise BadRequest("This content has no bundle yet: name one as bundle_id.")
+    bundle_id = whole_number(str(wanted), "bundle_id")
+    return rooms(request).deploys.check(content.guid, bundle_id).id
 
 
 def _bundle_of(request: web.Request, content: Content) -> Bundle:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,8 @@ from local_connect.deploys import Deploys
 from local_connect.environments import Python
 from local_connect.errors import BadRequest, NotFound, TooLarge, Unauthenticated
 from local_connect.identity import Identities
-from local_connect.processes import Processes
+from local_connect.jobs import Jobs
+from local_connect.pools import Processes
 from local_connect.store import Content, Store, User
 from local_connect.tasks import Tasks
 from local_connect.vanities import Vanities
@@ -35,8 +37,10 @@ class Rooms:
     vanities: Vanities
     deploys: Deploys
     processes: Processes
+    jobs: Jobs
     tasks: Tasks
-    pythons: tuple[Python, ...]
+    #: the interpreters of this machine, which take a while to find
+    pythons: asyncio.Task[tuple[Python, ...]]
 
 
 ROOMS: web.AppKey[Rooms] = web.AppKey("rooms", Rooms)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import shutil
 from typing import Any
 
 from aiohttp import web
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from local_connect import access
@@ -23,7 +21,7 @@ from local_connect.api.common import (
     whole_number,
 )
 from local_connect.errors import BadRequest, Conflict, NotFound, NotImplementedHere
-from local_connect.store import Bundle, Content, EnvironmentVariable, new_guid
+from local_connect.store import Content, EnvironmentVariable, new_guid
 
 routes = web.RouteTableDef()
 
@@ -82,12 +80,12 @@ async def get_content(request: web.Request) -> web.Response:
 async def update_content(request: web.Request) -> web.Response:
     user = caller(request)
     content = content_to_change(request, user)
-    fields = await json_object(request)
-    _change(content, fields)
+    before = _settings(content)
+    _change(content, await json_object(request))
     saved = _save(request, content)
-    if fields.keys() & {*COUNTS, "load_factor"}:
+    if _settings(saved) != before:
         # a process keeps the settings that it was started with
-        await rooms(request).processes.retire(content.guid)
+        await rooms(request).deploys.replace(content.guid)
     return web.json_response(content_answer(request, saved, user))
 
 
@@ -95,15 +93,8 @@ async def update_content(request: web.Request) -> web.Response:
 async def delete_content(request: web.Request) -> web.Response:
     user = caller(request)
     content = content_to_change(request, user)
-    store = rooms(request).store
     rooms(request).vanities.remove(content.guid)
-    with store.session() as session:
-        bundle_ids = session.scalars(select(Bundle.id).filter_by(content_guid=content.guid)).all()
-        # whatever belongs to it goes by the database's own cascade
-        session.execute(delete(Content).filter_by(id=content.id))
-    await rooms(request).processes.retire(content.guid)
-    for bundle_id in bundle_ids:
-        await asyncio.to_thread(shutil.rmtree, store.bundle_directory(bundle_id), True)
+    await rooms(request).deploys.delete_content(content)
     return web.Response(status=204)
 
 
@@ -147,6 +138,11 @@ def _include(request: web.Request) -> list[str]:
     return include
 
 
+def _settings(content: Content) -> list[float | None]:
+    """What decides how the content's processes run."""
+    return [getattr(content, field) for field in (*COUNTS, "load_factor")]
+
+
 async def _set_variables(request: web.Request, *, replace: bool) -> web.Response:
     content = content_to_change(request, caller(request))
     variables = _variables(await json_body(request))
@@ -155,19 +151,22 @@ async def _set_variables(request: web.Request, *, replace: bool) -> web.Response
             variable.name: variable
             for variable in session.query(EnvironmentVariable).filter_by(content_guid=content.guid)
         }
-        for name, value in variables.items():
-            if value is None:
-                if name in known:
-                    session.delete(known[name])
-            elif name in known:
-                known[name].value = value
-            else:
-                session.add(EnvironmentVariable(content_guid=content.guid, name=name, value=value))
         if replace:
-            for name in known.keys() - variables.keys():
-                session.delete(known[name])
-    # a process keeps the environment that it was started with
-    await rooms(request).processes.retire(content.guid)
+            variables = {**dict.fromkeys(known), **variables}
+        changed = False
+        for name, value in variables.items():
+            variable = known.get(name)
+            if value == (variable.value if variable else None):
+                continue
+            changed = True
+            if variable:
+                session.delete(variable)
+                session.flush()
+            if value is not None:
+                session.add(EnvironmentVariable(content_guid=content.guid, name=name, value=value))
+    if changed:
+        # a process keeps the environment that it was started with
+        await rooms(request).deploys.replace(content.guid)
     return web.json_response(_variable_names(request, content))
 
 

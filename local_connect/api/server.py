@@ -8,6 +8,7 @@ from aiohttp import web
 
 from local_connect.api.common import caller, rooms
 from local_connect.config import CONNECT_VERSION
+from local_connect.errors import Forbidden
 
 routes = web.RouteTableDef()
 
@@ -23,6 +24,12 @@ async def server_settings(_request: web.Request) -> web.Response:
     )
 
 
+@routes.post("/__api__/v1/experimental/bootstrap")
+async def bootstrap(_request: web.Request) -> web.Response:
+    """For a server without users; this one always has them."""
+    raise Forbidden("This server has its users already, and printed their keys when it started.")
+
+
 @routes.get("/__api__/v1/server_settings/python")
 async def python_settings(request: web.Request) -> web.Response:
     caller(request)
@@ -30,7 +37,7 @@ async def python_settings(request: web.Request) -> web.Response:
         {
             "installations": [
                 {"version": str(python.version), "cluster_name": "Local", "image_name": "Local"}
-                for python in rooms(request).pythons
+                for python in await rooms(request).pythons
             ],
             "api_enabled": True,
             "conda_enabled": False,

@@ -332,7 +332,7 @@ class TestConnections:
             assert wire.answer().status == 200
 
     def test_many_at_a_time(self, server: LocalConnect, own: Site) -> None:
-        own.change(max_conns_per_process=4)
+        own.change(max_conns_per_process=4, max_processes=1)
         answers: list[int] = []
 
         def visit() -> None:

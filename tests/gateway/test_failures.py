@@ -51,6 +51,7 @@ class TestSlowness:
         assert own.get("/echo")["size"] == 0
 
     def test_init_timeout(self, own: Site) -> None:
+        own.end_process()
         own.change(init_timeout=1)
         own.set_variables(PROBE_SECONDS_TO_START="20")
         for _ in range(2):
@@ -63,6 +64,7 @@ class TestSlowness:
 
     def test_init_timeout_of_a_deployment(self, own: Site) -> None:
         before = own.content.item
+        own.end_process()
         own.change(init_timeout=1)
         own.set_variables(PROBE_SECONDS_TO_START="20")
         task = own.server.request("POST", f"{own.content.api}/deploy", json={}).json()["task_id"]
@@ -75,6 +77,7 @@ class TestSlowness:
 
     def test_visitors_wait_while_it_starts(self, own: Site) -> None:
         starts = len(own.process["starts"])
+        own.end_process()
         own.set_variables(PROBE_SECONDS_TO_START="2")
 
         def visit(_: int) -> int:
@@ -88,6 +91,7 @@ class TestSlowness:
         assert len(own.process["starts"]) == starts + 1
 
     def test_a_visitor_who_does_not_wait(self, own: Site) -> None:
+        own.end_process()
         own.set_variables(PROBE_SECONDS_TO_START="1")
         with own.wire() as wire:
             wire.send(own.request())
@@ -195,6 +199,7 @@ class TestDeath:
             assert own.server.request("POST", f"{own.mount}/echo").status_code == 200
 
     def test_at_the_start(self, own: Site) -> None:
+        own.end_process()
         own.set_variables(PROBE_SECONDS_TO_START="not a number")
         said = refusal(own.server.get(f"{own.mount}/echo"), 502)
         assert "did not start" in said

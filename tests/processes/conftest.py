@@ -1,0 +1,52 @@
+"""A server, and an app that says which process answers and takes its time when asked to."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.deploy.conftest import Content
+from tests.servers import LocalConnect, running_server
+
+#: answers `{"pid", "version", "colour"}`, after `?seconds=` of sleep; `?exit` ends the process
+APP = """
+import json, os, sys, time
+from urllib.parse import parse_qs
+VERSION = {version!r}
+print("started", VERSION, flush=True)
+def app(environ, start_response):
+    query = parse_qs(environ["QUERY_STRING"], keep_blank_values=True)
+    if "exit" in query:
+        os._exit(3)
+    time.sleep(float(query.get("seconds", ["0"])[0]))
+    for line in query.get("say", []):
+        print(line, flush=True)
+    start_response("200 OK", [("Content-Type", "application/json")])
+    answer = {{"pid": os.getpid(), "version": VERSION, "colour": os.environ.get("COLOUR")}}
+    return [json.dumps(answer).encode()]
+"""
+
+
+def app(version: str = "one") -> str:
+    return APP.format(version=version)
+
+
+def ask(content: Content, query: str = "") -> dict[str, str | int | None]:
+    """What the app says of itself."""
+    answer = content.server.get(f"{content.path}?{query}", user=None)
+    assert answer.status_code == 200, answer.text
+    said: dict[str, str | int | None] = answer.json()
+    return said
+
+
+def pids(content: Content, *, at_once: int, seconds: float = 0.5) -> set[str | int | None]:
+    """The processes that answer so many visitors at once."""
+    with ThreadPoolExecutor(at_once) as visitors:
+        answers = visitors.map(lambda _: ask(content, f"seconds={seconds}"), range(at_once))
+        return {answer["pid"] for answer in answers}
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalConnect]:
+    with running_server(tmp_path_factory.mktemp("processes") / "data") as server:
+        yield server

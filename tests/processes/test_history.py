@@ -1,0 +1,113 @@
+"""Bundles and jobs: what was, and what may be made of it."""
+
+from tests.deploy.conftest import Content
+from tests.gateway.conftest import eventually
+from tests.processes.conftest import app, ask
+from tests.publishing import archive_of, deploy, publish, upload
+from tests.servers import LocalConnect
+
+
+def test_an_earlier_bundle_is_activated_again(server: LocalConnect) -> None:
+    content = publish(server, app("one"))
+    second = upload(content, archive_of({"app.py": app("two").encode()}))
+    assert deploy(content, second)["code"] == 0
+    newest, oldest = content.bundles
+    assert (newest["active"], oldest["active"]) == (True, False)
+    assert deploy(content, oldest["id"])["code"] == 0
+    assert ask(content)["version"] == "one"
+    assert [bundle["active"] for bundle in content.bundles] == [False, True]
+
+
+def test_any_bundle_but_the_active_one_is_deleted(server: LocalConnect) -> None:
+    content = publish(server, app("one"))
+    second = upload(content, archive_of({"app.py": app("two").encode()}))
+    active = content.item["bundle_id"]
+    path = f"{content.api}/bundles"
+    refused = server.request("DELETE", f"{path}/{active}")
+    assert (refused.status_code, refused.json()["error"]) == (
+        409,
+        "The active bundle cannot be deleted.",
+    )
+    assert server.request("DELETE", f"{path}/{second}").status_code == 204
+    assert [bundle["id"] for bundle in content.bundles] == [active]
+    assert not (server.data / "bundles" / second).exists()
+    assert server.request("DELETE", f"{path}/{second}").status_code == 404
+    assert ask(content)["version"] == "one"
+
+
+def test_environments_that_nothing_uses_are_removed(server: LocalConnect) -> None:
+    requirements = b"itsdangerous>=2.2\n"
+    content = publish(server, app("one"))
+    archive = archive_of({"app.py": app("two").encode(), "requirements.txt": requirements})
+    before = environments(server)
+    second = upload(content, archive)
+    assert deploy(content, second)["code"] == 0
+    assert len(environments(server) - before) == 1
+    assert deploy(content, content.bundles[-1]["id"])["code"] == 0
+    assert server.request("DELETE", f"{content.api}/bundles/{second}").status_code == 204
+    assert environments(server) == before
+    assert ask(content)["version"] == "one"
+
+
+def environments(server: LocalConnect) -> set[str]:
+    return {directory.name for directory in (server.data / "environments").iterdir()}
+
+
+def test_a_build_makes_the_environment_and_nothing_else(server: LocalConnect) -> None:
+    content = publish(server, app("one"))
+    second = upload(content, archive_of({"app.py": b"raise SystemExit('never run')"}))
+    started = server.request("POST", f"{content.api}/build", json={"bundle_id": second})
+    task = server.get(f"/__api__/v1/tasks/{started.json()['task_id']}?wait=30").json()
+    assert (task["finished"], task["code"]) == (True, 0)
+    assert ask(content)["version"] == "one"
+
+
+def jobs(content: Content) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = content.server.get(f"{content.api}/jobs").json()
+    return found
+
+
+def test_jobs_and_their_logs(server: LocalConnect) -> None:
+    content = publish(server, app("one"))
+    pid = ask(content, "say=first&say=زمین")["pid"]
+    (job,) = jobs(content)
+    assert job["pid"] == str(pid)
+    assert (job["status"], job["tag"], job["exit_code"]) == (0, "run_python_api", None)
+    path = f"{content.api}/jobs/{job['key']}"
+    assert server.get(path).json() == job
+
+    def lines() -> list[str]:
+        return [entry["data"] for entry in server.get(f"{path}/log").json()["entries"]]
+
+    assert eventually(lambda: lines() == ["started one", "first", "زمین"])
+    assert server.get(f"{path}/log?maxLogLines=1").json()["entries"][0]["data"] == "زمین"
+    assert server.get(f"{path}/download").text == "started one\nfirst\nزمین\n"
+    assert server.get(path, user="bob").status_code == 403
+
+    server.get(f"{content.path}?exit", user=None)
+    assert eventually(lambda: jobs(content)[0]["status"] == 1)
+    assert jobs(content)[0]["exit_code"] == 3
+
+
+def test_a_log_is_bounded(server: LocalConnect) -> None:
+    content = publish(server, app("one"))
+    for number in range(30):
+        answer = server.get(f"{content.path}?say={number}{'x' * 50_000}", user=None)
+        assert answer.status_code == 200
+    (job,) = jobs(content)
+    path = f"{content.api}/jobs/{job['key']}"
+
+    def last() -> str:
+        return str(server.get(f"{path}/log").json()["entries"][-1]["data"])
+
+    assert eventually(lambda: last().startswith("29x"))
+    assert (server.data / "jobs" / f"{job['key']}.log").stat().st_size <= 1 << 20
+
+
+def test_a_job_is_killed(server: LocalConnect) -> None:
+    content = publish(server, app("one"))
+    (job,) = jobs(content)
+    killed = server.request("DELETE", f"{content.api}/jobs/{job['key']}")
+    assert (killed.status_code, killed.json()["job_key"]) == (202, job["key"])
+    assert ask(content)["pid"] != int(str(job["pid"]))
+    assert server.request("DELETE", f"{content.api}/jobs/{job['key']}").status_code == 409

@@ -1,0 +1,58 @@
+"""Publishes through the API, where rsconnect is not what is tested: quicker, and in steps."""
+
+import json
+import uuid
+from typing import Any
+
+from tests.deploy.bundles import manifest_of, member, packed
+from tests.deploy.conftest import Content
+from tests.servers import LocalConnect
+
+
+def create(server: LocalConnect, *, user: str = "alice", **fields: Any) -> Content:
+    """New content without a bundle, by a name that no other has."""
+    fields = {"name": f"content-{uuid.uuid4().hex[:12]}", **fields}
+    made = server.request("POST", "/__api__/v1/content", user=user, json=fields)
+    assert made.is_success, made.text
+    return Content(server, made.json()["guid"])
+
+
+def archive_of(files: dict[str, bytes]) -> bytes:
+    """A bundle as rsconnect would send it; no requirements where there are none among the files."""
+    files = {"requirements.txt": b"", **files}
+    manifest = json.dumps(manifest_of(files)).encode()
+    return packed([member("manifest.json", manifest), *(member(*file) for file in files.items())])
+
+
+def upload(content: Content, archive: bytes, *, user: str = "alice") -> str:
+    """The id of a new bundle."""
+    sent = content.server.request("POST", f"{content.api}/bundles", user=user, content=archive)
+    assert sent.is_success, sent.text
+    return str(sent.json()["id"])
+
+
+def deploy(content: Content, bundle_id: str, *, user: str = "alice") -> dict[str, Any]:
+    """Deploy a bundle; the task when it has finished."""
+    started = content.server.request(
+        "POST", f"{content.api}/deploy", user=user, json={"bundle_id": bundle_id}
+    )
+    assert started.is_success, started.text
+    return finished(content.server, started.json()["task_id"], user=user)
+
+
+def finished(server: LocalConnect, task_id: str, *, user: str = "alice") -> dict[str, Any]:
+    """The task at its end."""
+    while True:
+        task: dict[str, Any] = server.get(
+            f"/__api__/v1/tasks/{task_id}", user=user, params={"wait": 5}
+        ).json()
+        if task["finished"]:
+            return task
+
+
+def publish(server: LocalConnect, source: str, **fields: Any) -> Content:
+    """New content that runs this app, open to everyone unless the fields say otherwise."""
+    content = create(server, **{"access_type": "all", **fields})
+    task = deploy(content, upload(content, archive_of({"app.py": source.encode()})))
+    assert task["code"] == 0, "\n".join(task["output"])
+    return content
