@@ -62,7 +62,7 @@ class Command(click.Command):
 )
 @click.option(
     "--users",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path),
     help="TOML file of identities, in place of admin, alice and bob.",
 )
 @click.option(
@@ -155,8 +155,9 @@ def _announce(server: Server) -> None:
     if not _is_loopback(server.host):
         log("")
         log(f"WARNING: it listens on {server.host}, so whoever can reach this machine can come")
-        log("in as any identity, deploy code, and so run it here as you. Only do this on a")
-        log("network where you trust everyone. --host 127.0.0.1 is the safe address.")
+        log("in as any identity, deploy code, and so run it here as you. Content can sign its")
+        log("visitors in as anyone, too, unless they come by https. Only do this on a network")
+        log("where you trust everyone. --host 127.0.0.1 is the safe address.")
     log("")
     for user in server.users:
         groups = ", ".join(group.name for group in user.groups) or "no group"

@@ -214,8 +214,7 @@ def _front(gateway: Gateway, addresses: Addresses, identities: Identities) -> Mi
                 return await gateway.handle(request, target)
             return await handler(request)
         except ApiError as refusal:
-            is_api = request.raw_path.startswith(api.PREFIX)
-            if pages.wants_page(request) and not is_api:
+            if pages.wants_page(request):
                 return pages.refuse(request, refusal, identities.from_session(request))
             return _refuse(refusal)
         except web.HTTPException as answer:
