@@ -120,10 +120,12 @@ class Bundle:
         return archive(self.entries())
 
 
+GOOD_NAMES = (b"x", b"data/x", b"data/more/y", b"link", "\u00e9".encode(), b"a/b/c/s")
+
 NAMES = (
     *(b"x", b"data/x", b"data/x/y", b"./x", b"data/./x", b"data//x", b"data/x/", b"x/", b"."),
     *(b"", b"/", b"..", b"../x", b"data/..", b"data/../x", b"data/../../x", b"x/..", b"..."),
-    *(b"../../x", b"../../../x", b"../bundle.tar.gz", b"../../canary/x", b"../../../canary/x"),
+    *(b"../../x", b"../../../x", b"../bundle.tar.gz", b"../../canary/x", b"../../../../canary/x"),
     *(b"/tmp/local-connect-fuzz", CANARY, CANARY + b"/x", b"//x", b"./../x", b"\\..\\x", b"C:\\x"),
     *(b"x\0y", b"x\ny", b"x\ry", b"\x01\x1b[2J", b" ", b"x ", b"~", b"~/x", b"$HOME", b"-rf", b"*"),
     *(
@@ -172,11 +174,19 @@ TYPES = (
 
 LINKS = (
     *(b"probe.py", b"./probe.py", b"x", b"link", b"data/x", b"manifest.json", b".", b"", b"/"),
-    *(b"..", b"../x", b"../../../canary/secret", CANARY, CANARY + b"/secret", b"/etc/hostname"),
+    *(
+        b"..",
+        b"../x",
+        b"../../../../canary/secret",
+        b"../../../../../canary/secret",
+        CANARY,
+        CANARY + b"/secret",
+        b"/etc/hostname",
+    ),
     *(b"../bundle.tar.gz", b"../../../local-connect.db", b"data/../probe.py", b"data/../.."),
     *(
         b"a/b/c/s/../../..",
-        b"a/b/c/s/../../../bundle.tar.gz",
+        b"a/b/c/s/../../../../canary/secret",
         b"../../..",
         b"l" * 99,
         b"\xff",
@@ -249,28 +259,45 @@ def _ahead() -> st.SearchStrategy[tuple[Entry, ...]]:
 
 
 def _groups() -> st.SearchStrategy[tuple[tuple[Entry, ...], dict[str, bytes]]]:
-    entry = st.builds(
+    names, links, good = st.sampled_from(NAMES), st.sampled_from(LINKS), st.sampled_from(GOOD_NAMES)
+    # one thing wrong at a time gets furthest, and everything at once where nobody thought of it
+    misplaced = st.builds(Entry, st.one_of(names, names, st.binary(max_size=12)), st.just(b"x"))
+    leading = st.builds(lambda name, link: Entry(name, type=LINK, link=link), good, links)
+    strange = st.builds(lambda name, kind: Entry(name, type=kind), good, st.sampled_from(TYPES))
+    everything = st.builds(
         Entry,
-        name=st.one_of(st.sampled_from(NAMES), st.sampled_from(NAMES), st.binary(max_size=12)),
+        name=names,
         data=st.sampled_from((b"", b"x", b"x" * 600)),
         type=st.sampled_from(TYPES),
-        link=st.sampled_from(LINKS),
+        link=links,
         size=st.sampled_from(SIZES),
         mode=st.sampled_from((0o644, 0, 0o4777, 0o7777, 0o20000644)),
         mtime=st.sampled_from(TIMES),
         magic=st.sampled_from((b"ustar\x0000",) * 6 + (b"ustar  ", b"", b"\xff" * 8)),
         prefix=st.sampled_from((b"",) * 8 + (b"..", b"/", b"data", b"\xff")),
     )
-    return st.builds(_listed, _ahead(), entry, st.integers(0, 4))
+    timed = st.builds(lambda name, time: Entry(name, mtime=time), good, st.sampled_from(TIMES))
+    return st.one_of(
+        st.builds(_listed, st.just(()), misplaced),
+        st.builds(_listed, st.just(()), misplaced, st.integers(0, 4)),
+        st.builds(_listed, st.just(()), leading),
+        st.builds(_listed, st.just(()), st.one_of(strange, timed)),
+        st.builds(_listed, _ahead(), good.map(Entry)),
+        st.builds(_listed, _ahead(), everything, st.integers(0, 4)),
+    )
+
+
+#: what a link leads to, so that a manifest can be right about it
+_LED_TO = {b"probe.py": PROBE["probe.py"], b"secret": b"untouched"}
 
 
 def _listed(
-    ahead: tuple[Entry, ...], entry: Entry, how: int
+    ahead: tuple[Entry, ...], entry: Entry, how: int = 2
 ) -> tuple[tuple[Entry, ...], dict[str, bytes]]:
     """The member with the headers before it, and as the manifest has it: mostly rightly."""
     files = {entry.name.decode("utf-8", "surrogateescape"): entry.data}
-    if entry.type == LINK and entry.link.lstrip(b"./") == b"probe.py":
-        files = dict.fromkeys(files, PROBE["probe.py"])
+    if entry.type == LINK:
+        files = dict.fromkeys(files, _LED_TO.get(entry.link.rpartition(b"/")[2], b""))
     if how == 0 or entry.type == DIRECTORY:
         files = {}
     elif how == 1:

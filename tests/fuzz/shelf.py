@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -28,7 +28,9 @@ class Shelf:
     guid: str
     #: directories that no bundle may reach: beside that of the data, and at an absolute name
     canaries: tuple[Path, Path]
-    recorded: set[str] = field(default_factory=set)
+    recorded: set[str]
+    #: what was beside the bundles before them
+    around: set[str]
 
     @property
     def bundles(self) -> Path:
@@ -76,15 +78,17 @@ class Shelf:
 
     def assert_nothing_else(self) -> None:
         assert not self.unrecorded
-        root = self.site.server.data.parent
-        assert {path.name for path in root.iterdir()} == {"data", "data.log", "canary"}
-        assert {path.name.partition(".db")[0] for path in self.site.server.data.iterdir()} == {
-            *("bundles", "environments", "local-connect", "lock"),
-        }
+        assert around(self.site) == self.around
         for canary in self.canaries:
             assert [(path.name, path.read_text()) for path in canary.iterdir()] == [
                 ("secret", "untouched")
             ]
+
+
+def around(site: Site) -> set[str]:
+    """The names in the data directory and beside it; of the database's files, one."""
+    data = site.server.data
+    return {path.name.partition(".db")[0] for path in (*data.iterdir(), *data.parent.iterdir())}
 
 
 def assert_refused(answer: httpx.Response) -> None:
@@ -127,20 +131,25 @@ def walk(directory: Path) -> Iterator[Path]:
 def standing(site: Site) -> Iterator[Shelf]:
     """A shelf of the site's, taken down at the end with all that is on it."""
     server = site.server
-    canaries = (server.data.parent / "canary", Path(os.fsdecode(CANARY)))
-    for canary in canaries:
-        canary.mkdir()
-        (canary / "secret").write_text("untouched")
+    probes = {site.open.bundle_id, site.closed.bundle_id}
     guid = server.request("POST", "/__api__/v1/content", json={"name": "shelf"}).json()["guid"]
-    shelf = Shelf(site, guid, canaries, {site.open.bundle_id, site.closed.bundle_id})
-    yield shelf
-    # all that was taken is recorded, and goes with its content
-    taken = shelf.recorded - {site.open.bundle_id, site.closed.bundle_id}
-    listed = server.get(f"{shelf.api}/bundles").raise_for_status().json()
-    assert {bundle["id"] for bundle in listed} == taken
-    server.request("DELETE", shelf.api).raise_for_status()
-    shelf.recorded -= taken
-    shelf.assert_nothing_else()
-    shelf.assert_memory()
-    for canary in canaries:
-        shutil.rmtree(canary)
+    with canary(server.data.parent / "canary") as beside, canary(Path(os.fsdecode(CANARY))) as far:
+        shelf = Shelf(site, guid, (beside, far), {*probes}, around(site))
+        yield shelf
+        # all that was taken is recorded, and goes with its content
+        listed = server.get(f"{shelf.api}/bundles").raise_for_status().json()
+        assert {bundle["id"] for bundle in listed} == shelf.recorded - probes
+        server.request("DELETE", shelf.api).raise_for_status()
+        shelf.recorded = probes
+        shelf.assert_nothing_else()
+        shelf.assert_memory()
+
+
+@contextmanager
+def canary(directory: Path) -> Iterator[Path]:
+    directory.mkdir()
+    try:
+        (directory / "secret").write_text("untouched")
+        yield directory
+    finally:
+        shutil.rmtree(directory)
