@@ -15,7 +15,7 @@ export RSCONNECT_DISABLE_VERSION_CHECK := 1
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help gallery test soak deploy sync lint requirements clean \
+.PHONY: help gallery test fuzz soak deploy sync lint requirements clean \
 	$(EXAMPLES:%=deploy-%) $(EXAMPLES:%=run-%)
 
 help: ## this list
@@ -30,6 +30,9 @@ gallery: $(READY) ## local Connect with every example deployed by rsconnect (POR
 
 test: $(READY) ## everything (ARGS="--target process -k console" narrows it)
 	@$(BIN)/pytest -n 2 $(ARGS)
+
+fuzz: $(READY) ## 10,000 hostile requests and bundles, new ones each time (FUZZ_PROFILE=long: more)
+	@FUZZ_PROFILE=$(or $(FUZZ_PROFILE),full) $(BIN)/pytest -n 2 tests/fuzz $(ARGS)
 
 soak: $(READY) ## redeploys under load and kills, counted (ARGS="--requests 100000 --kills 200")
 	@$(BIN)/python -m tests.soak $(ARGS)
