@@ -209,9 +209,9 @@ def _front(gateway: Gateway, addresses: Addresses, identities: Identities) -> Mi
         try:
             if not request.raw_path.startswith("/"):
                 raise BadRequest("The request's target is not a path.")
-            if "Upgrade" in request.headers and request.body_exists:
-                # aiohttp may take such a body for the other protocol and wait for ever
-                raise BadRequest("A request with a body cannot ask to upgrade its connection.")
+            if "Upgrade" in request.headers and "Transfer-Encoding" in request.headers:
+                # aiohttp may take the chunks for the other protocol and wait for ever
+                raise BadRequest("A request in chunks cannot ask to upgrade its connection.")
             addresses.base_url(request)
             if target:
                 return await gateway.handle(request, target)

@@ -21,6 +21,9 @@ GIB = 1 << 30
 #: seconds after which a bomb has done harm
 LONGEST = 120
 
+#: seconds after which nothing comes any more
+_QUIET = 1.0
+
 
 def squeezed(tar: Iterator[bytes]) -> bytes:
     """One member of gzip, whose parts need not be in memory at the same time."""
@@ -161,8 +164,10 @@ def test_uploader_that_goes_away(shelf: Shelf, part: float, seconds: float) -> N
     time.sleep(seconds)
     connection.close()
     until = time.monotonic() + LONGEST
-    while shelf.unrecorded and time.monotonic() < until:
+    quiet = time.monotonic()
+    # it may not have begun yet, and must not go on after it has ended
+    while time.monotonic() - quiet < _QUIET and time.monotonic() < until:
         time.sleep(0.05)
-    # whatever went on would show by now
-    time.sleep(0.2)
+        if shelf.unrecorded:
+            quiet = time.monotonic()
     shelf.assert_nothing_else()

@@ -1,5 +1,7 @@
 """Where a request ends and the next begins is never in doubt: smuggling is refused or harmless."""
 
+import time
+
 import pytest
 
 from tests.gateway.conftest import Site
@@ -179,3 +181,13 @@ def test_an_upgrade_is_a_request_like_any_other(probe: Site, protocol: str, meth
         assert answer.json["size"] == 5
         assert answer.all("Connection") == [b"close"]
         assert wire.ended
+
+
+@pytest.mark.parametrize("pause", [0, 0.2])
+def test_an_upgrade_in_chunks_is_refused(probe: Site, pause: float) -> None:
+    lines = ["Connection: Upgrade", "Upgrade: websocket", "Transfer-Encoding: chunked"]
+    with probe.wire() as wire:
+        wire.send(probe.request(*lines, method="POST"))
+        time.sleep(pause)
+        wire.send(b"5\r\nhello\r\n0\r\n\r\n")
+        assert wire.answer().status == 400
