@@ -17,6 +17,7 @@ import argparse
 import contextlib
 import importlib
 import importlib.util
+import io
 import json
 import os
 import signal
@@ -33,6 +34,16 @@ ENVIRON_HEADER = "HTTP_X_LOCAL_CONNECT_ENVIRON"
 
 #: tried in this order where the entry point names a module alone (documented)
 USUAL_NAMES = ("app", "application", "create_app", "make_app")
+
+#: Where an API's console is looked for, in this order, each with a slash at its end and without:
+#: where Flasgger, FastAPI and APIFlask, Swagger UI's blueprints, Connexion and ReDoc put theirs.
+CONSOLES = ("apidocs", "docs", "swagger-ui", "swagger", "ui", "redoc", "openapi")
+
+#: what one of them is in the page of every console
+CONSOLE_MARKS = (b"swagger", b"redoc", b"rapidoc", b"openapi")
+
+#: bytes of a page in which they are looked for
+CONSOLE_BYTES = 1 << 16
 
 
 def main() -> None:
@@ -51,7 +62,7 @@ def main() -> None:
         sys.exit(1)
     waitress.channel.HTTPChannel.task_class = task_class(waitress)
     server = waitress.create_server(
-        environ_middleware(app),
+        environ_middleware(root_api_console_middleware(app)),
         unix_socket=arguments.socket,
         unix_socket_perms="600",
         threads=arguments.threads,
@@ -158,6 +169,109 @@ def environ_middleware(app: Callable[..., Any]) -> Callable[..., Any]:
         return without_body(answer) if environ["REQUEST_METHOD"] == "HEAD" else answer
 
     return wrapped
+
+
+def root_api_console_middleware(app: Callable[..., Any]) -> Callable[..., Any]:
+    """Lead a person who opens an app without a root of its own to the app's console.
+
+    Connect has a middleware of this name (seen in a traceback); that it does this, and where it
+    looks, is inferred. Only a 404 for a page at the mount itself is ever replaced, so an app that
+    answers there, and a program that does not ask for `text/html`, meet nothing of this. An app
+    that begins its answer only while that is read is left alone.
+    """
+
+    def wrapped(environ: dict[str, Any], start_response: Any) -> Any:
+        if not wants_page_of_root(environ):
+            return app(environ, start_response)
+        held: list[tuple[Any, ...]] = []
+        written: list[bytes] = []
+        returned = False
+
+        def start(status: str, headers: Any, exc_info: Any = None) -> Any:
+            if returned or not status.startswith("404"):
+                held.clear()
+                return start_response(status, headers, exc_info)
+            held[:] = [(status, headers, exc_info)]
+            return written.append
+
+        visit = environ.copy()
+        answer = app(environ, start)
+        returned = True
+        if not held:
+            return answer
+        console = find_console(app, visit)
+        if console:
+            location = f"{visit['SCRIPT_NAME']}/{console}"
+            start_response(
+                "307 Temporary Redirect",
+                [("Location", location), ("Vary", "Accept"), ("Content-Length", "0")],
+            )
+            return without_body(answer)
+        write = start_response(*held[0])
+        for chunk in written:
+            write(chunk)
+        return answer
+
+    return wrapped
+
+
+def wants_page_of_root(environ: dict[str, Any]) -> bool:
+    return (
+        environ["REQUEST_METHOD"] in ("GET", "HEAD")
+        and environ["PATH_INFO"] == "/"
+        and "text/html" in environ.get("HTTP_ACCEPT", "")
+    )
+
+
+def find_console(app: Callable[..., Any], visit: dict[str, Any]) -> str | None:
+    """The path below the mount of the app's console, as this visitor would find it."""
+    for name in CONSOLES:
+        for path in (f"{name}/", name):
+            if is_console(app, visit, path):
+                return path
+    return None
+
+
+def is_console(app: Callable[..., Any], visit: dict[str, Any], path: str) -> bool:
+    """Whether the app has a page at this path that looks like a console."""
+    begun: list[tuple[str, Any]] = []
+    page = bytearray()
+
+    def start(status: str, headers: Any, exc_info: Any = None) -> Any:  # noqa: ARG001
+        begun[:] = [(status, headers)]
+        return page.extend
+
+    environ = {
+        **visit,
+        "REQUEST_METHOD": "GET",
+        "PATH_INFO": f"/{path}",
+        "REQUEST_URI": f"{visit['SCRIPT_NAME']}/{path}",
+        "QUERY_STRING": "",
+        "wsgi.input": io.BytesIO(),
+    }
+    environ.pop("CONTENT_LENGTH", None)
+    try:
+        answer = app(environ, start)
+        try:
+            for chunk in answer:
+                page += chunk
+                if len(page) >= CONSOLE_BYTES:
+                    break
+        finally:
+            if hasattr(answer, "close"):
+                answer.close()
+    except Exception:
+        return False
+    return any(status.startswith("200") and is_html(headers) for status, headers in begun) and any(
+        mark in page.lower() for mark in CONSOLE_MARKS
+    )
+
+
+def is_html(headers: list[tuple[str, str]]) -> bool:
+    return any(
+        name.lower() == "content-type" and value.lower().startswith("text/html")
+        for name, value in headers
+    )
 
 
 def without_body(answer: Any) -> list[bytes]:
