@@ -6,13 +6,17 @@ of its own making. The marks narrow it:
 
 `needs("list", "item")`: only examples that have these in gallery.toml;
 `plays_connect(True)`: only targets where the test itself plays Connect, or only the others.
+
+A test that asks for `playwright` needs a browser on the machine.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Playwright, sync_playwright
 
+from tests import browsers
 from tests.catalogue import EXAMPLES
 from tests.targets import TARGETS, Content, Target
 from tests.targets.process import Process
@@ -25,6 +29,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=sorted(TARGETS),
         help="where to test the examples; may be repeated; every target by default",
     )
+    parser.addoption(
+        "--require-browser",
+        action="store_true",
+        help="fail where neither Chromium nor Chrome is installed",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -33,6 +42,14 @@ def pytest_configure(config: pytest.Config) -> None:
         "plays_connect(bool): only targets where the test sets Connect's headers, or only the rest",
     ):
         config.addinivalue_line("markers", mark)
+    if config.getoption("require_browser") and not browsers.CHROMIUM:
+        raise pytest.UsageError("--require-browser: neither Chromium nor Chrome is installed.")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    # here, before any fixture, so that the summary has one line for all of them
+    if "playwright" in getattr(item, "fixturenames", ()) and not browsers.CHROMIUM:
+        pytest.skip("neither Chromium nor Chrome is installed, so no page was opened in a browser")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -73,6 +90,13 @@ def targets(
     yield targets
     for target in targets.values():
         target.close()
+
+
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
+    """No longer than a module, because asyncio cannot be used beside it."""
+    with sync_playwright() as playwright:
+        yield playwright
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """A real browser: signing in by hand, and content that turns against its own visitor."""
 
-import shutil
 import threading
 import time
 import uuid
@@ -10,19 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
 
 from tests.access.conftest import SESSION_COOKIE, create, deploy, wsgi
 from tests.access.hostile import SOURCE
+from tests.browsers import launched
 from tests.deploy.conftest import Content
 from tests.servers import LocalConnect
-
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-
-CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
-
-if CHROMIUM is None:
-    pytest.skip("neither Chromium nor Chrome is installed", allow_module_level=True)
 
 SIGN_IN = "/__login__"
 
@@ -30,23 +23,11 @@ REBOUND = "rebound.example"
 
 
 @pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=[
-                "--no-sandbox",
-                "--disable-quic",
-                "--disable-background-networking",
-                "--disable-component-update",
-                "--disable-sync",
-                # a name whose owner makes it lead here
-                f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1",
-            ],
-            env={"HOME": str(tmp_path_factory.mktemp("chromium"))},
-        )
+def chromium(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    home = tmp_path_factory.mktemp("chromium")
+    # a name whose owner makes it lead here
+    with launched(playwright, home=home, hosts={REBOUND: "127.0.0.1"}) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -1,0 +1,40 @@
+"""The machine's own Chromium or Chrome, driven by Playwright."""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, Playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+#: where it is; None where there is none
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
+
+
+@contextmanager
+def launched(
+    playwright: Playwright, *, home: Path, hosts: Mapping[str, str] | None = None
+) -> Iterator[Browser]:
+    """A browser with `home` as its home directory.
+
+    `hosts` are names that lead where they say, `address` or `address:port`, and nowhere else.
+    """
+    rules = ", ".join(f"MAP {name} {address}" for name, address in (hosts or {}).items())
+    browser = playwright.chromium.launch(
+        executable_path=CHROMIUM,
+        args=[
+            "--no-sandbox",
+            "--disable-quic",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            f"--host-resolver-rules={rules}",
+        ],
+        env={"HOME": str(home)},
+    )
+    try:
+        yield browser
+    finally:
+        browser.close()
