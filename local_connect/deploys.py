@@ -15,6 +15,7 @@ from local_connect.bundles import Manifest
 from local_connect.config import SchedulingDefaults
 from local_connect.environments import Environments, Python, choose_python
 from local_connect.errors import Conflict, NotFound
+from local_connect.history import History
 from local_connect.pools import Processes
 from local_connect.processes import (
     ContentProcess,
@@ -23,7 +24,7 @@ from local_connect.processes import (
     content_environment,
 )
 from local_connect.store import Bundle, Content, EnvironmentVariable, Store, now
-from local_connect.tasks import Task, TaskFailed
+from local_connect.tasks import Task, TaskFailed, Tasks
 
 
 class Deploys:
@@ -35,21 +36,53 @@ class Deploys:
         store: Store,
         environments: Environments,
         processes: Processes,
+        tasks: Tasks,
+        history: History,
         pythons: asyncio.Task[tuple[Python, ...]],
         scheduling: SchedulingDefaults,
     ) -> None:
         self._store = store
         self._environments = environments
         self._processes = processes
+        self._tasks = tasks
+        self._history = history
         self._pythons = pythons
         self._scheduling = scheduling
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         #: where content processes reach this server, set once it listens
         self.server_url = ""
 
-    async def deploy(
-        self, task: Task, content_guid: str, bundle_id: int, *, activate: bool
-    ) -> None:
+    def start(self, user_guid: str, content_guid: str, bundle_id: int, *, activate: bool) -> Task:
+        """Begin a deployment for this user, in the background and on record."""
+        return self._tasks.start(
+            user_guid,
+            partial(self._deploy, content_guid, bundle_id, activate),
+            at_start=partial(
+                self._history.begin,
+                content_guid=content_guid,
+                bundle_id=bundle_id,
+                kind="deploy",
+                activate=activate,
+            ),
+            at_end=self._history.end,
+        )
+
+    def start_build(self, user_guid: str, content_guid: str, bundle_id: int) -> Task:
+        """Begin to make a bundle's environment, without starting or activating anything."""
+        return self._tasks.start(
+            user_guid,
+            partial(self._build_alone, content_guid, bundle_id),
+            at_start=partial(
+                self._history.begin,
+                content_guid=content_guid,
+                bundle_id=bundle_id,
+                kind="build",
+                activate=False,
+            ),
+            at_end=self._history.end,
+        )
+
+    async def _deploy(self, content_guid: str, bundle_id: int, activate: bool, task: Task) -> None:
         """Bring a bundle up and, with `activate`, make it the one that is served.
 
         Connect's own words go to the task's log. A bundle that cannot be built or
@@ -70,8 +103,7 @@ class Deploys:
                 self.retire(content_guid, keep=bundle_id)
                 self._keep_minimum(content_guid, bundle_id)
 
-    async def build(self, task: Task, content_guid: str, bundle_id: int) -> None:
-        """Make a bundle's environment, without starting or activating anything."""
+    async def _build_alone(self, content_guid: str, bundle_id: int, task: Task) -> None:
         async with self._locks[content_guid]:
             await self._build(task, self.check(content_guid, bundle_id))
 

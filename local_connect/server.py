@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
-import os
 import shutil
 import socket
 import traceback
-from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -26,8 +23,10 @@ from local_connect.deploys import Deploys
 from local_connect.environments import Environments, find_pythons
 from local_connect.errors import ApiError, BadRequest, LocalConnectError
 from local_connect.gateway import Gateway
+from local_connect.history import History
 from local_connect.identity import DEFAULT_IDENTITIES, Identities
 from local_connect.jobs import Jobs
+from local_connect.lock import hold
 from local_connect.log import log
 from local_connect.pools import Processes
 from local_connect.processes import socket_directory
@@ -50,8 +49,8 @@ class Server:
         identities = users_file.read(settings.users) if settings.users else DEFAULT_IDENTITIES
         self._addresses = Addresses(settings.host, settings.external_url)
         self._store = Store(settings.data)
-        self._lock = _lock(self._store.data)
         self._jobs = Jobs(self._store)
+        self._history = History(self._store)
         self._sockets = socket_directory(self._store.data)
         self._processes = Processes(jobs=self._jobs, sockets=self._sockets)
         self._tasks = Tasks()
@@ -87,6 +86,8 @@ class Server:
                 self._store.environments, build_seconds=self._settings.limits.build_seconds
             ),
             processes=self._processes,
+            tasks=self._tasks,
+            history=self._history,
             pythons=pythons,
             scheduling=self._settings.scheduling,
         )
@@ -112,6 +113,7 @@ class Server:
             deploys=deploys,
             processes=self._processes,
             jobs=self._jobs,
+            history=self._history,
             tasks=self._tasks,
             pythons=pythons,
         )
@@ -148,7 +150,6 @@ class Server:
         await self._processes.stop()
         shutil.rmtree(self._sockets, ignore_errors=True)
         self._store.close()
-        self._lock.close()
 
 
 def _foreign(request: web.Request) -> str:
@@ -184,12 +185,13 @@ def reset(data: Path) -> None:
     """
     if not data.is_dir():
         return
-    with _lock(data):
+    with hold(data):
         sockets = data / "sockets"
         if sockets.is_symlink():
             shutil.rmtree(sockets.readlink(), ignore_errors=True)
-        for name in KEPT:
-            path = data / name
+        for path in list(data.iterdir()):
+            if not any(path.match(pattern) for pattern in KEPT):
+                continue
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
@@ -254,23 +256,3 @@ def _listen(host: str, port: int) -> socket.socket:
             "Choose another with --port, or a free one with --port 0."
         ) from error
     return listener
-
-
-def _lock(data: Path) -> IO[str]:
-    """Hold the data directory for this process alone."""
-    lock = (data / "lock").open("a+", encoding="utf-8")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.seek(0)
-        holder = lock.read().strip() or "unknown"
-        lock.close()
-        raise LocalConnectError(
-            f"The data directory {data} is in use by another local-connect "
-            f"(process {holder}). Stop that one, or name another directory with --data."
-        ) from None
-    with suppress(OSError):
-        lock.truncate(0)
-    lock.write(str(os.getpid()))
-    lock.flush()
-    return lock

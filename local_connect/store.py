@@ -3,11 +3,13 @@
 Everything lies below the data directory, which is private to the user who runs
 the server::
 
-    local-connect.db     users, keys, content, bundles, settings
+    local-connect.db     users, keys, content, bundles, settings; what an older server
+                         wrote is beside it, as `.schema-<n>`
     bundles/<id>/        bundle.tar.gz as it was sent, app/ as it was unpacked
     environments/<hash>/ one virtual environment for each set of requirements
     jobs/<key>.log       what each content process printed, for a while
     sockets              a link to where the Unix sockets of content processes are
+    lock                 held by the server that uses all this
 """
 
 from __future__ import annotations
@@ -31,15 +33,12 @@ from sqlalchemy.orm import (
     relationship,
 )
 
+from local_connect import migrations
 from local_connect.errors import LocalConnectError
+from local_connect.lock import hold
 
-SCHEMA_VERSION = 1
-
-#: all that a server keeps in its data directory
-KEPT = (
-    *("local-connect.db", "local-connect.db-wal", "local-connect.db-shm"),
-    *("bundles", "environments", "jobs", "sockets", "lock"),
-)
+#: all that a server keeps in its data directory, as patterns
+KEPT = ("local-connect.db*", "bundles", "environments", "jobs", "sockets", "lock")
 
 
 def new_guid() -> str:
@@ -233,8 +232,36 @@ class Job(Base):
     status: Mapped[int] = mapped_column(default=0)
 
 
+class Deployment(Base):
+    """One run of a deployment or a build; `task_id` finds its task while it goes on."""
+
+    __tablename__ = "deployments"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 (SQLAlchemy reads it so)
+
+    task_id: Mapped[str] = mapped_column(unique=True)
+    content_guid: Mapped[str] = mapped_column(
+        ForeignKey("content.guid", ondelete="CASCADE"), index=True
+    )
+    #: the bundle may have been deleted since
+    bundle_id: Mapped[int]
+    #: GUID of a user
+    started_by: Mapped[str]
+    #: `deploy` or `build`
+    kind: Mapped[str]
+    #: whether the bundle was to go live
+    activate: Mapped[bool]
+    id: Mapped[int] = mapped_column(primary_key=True, init=False)
+    start_time: Mapped[str] = mapped_column(default_factory=now)
+    #: None while it goes on
+    end_time: Mapped[str | None] = mapped_column(default=None)
+    #: None where it ended well, and while it goes on
+    error: Mapped[str | None] = mapped_column(default=None)
+    #: lines, once it has ended
+    output: Mapped[str] = mapped_column(default="")
+
+
 class Store:
-    """The records and the places of the files; made once, by the server."""
+    """The records and the places of the files; made once, by the server, and held by it."""
 
     def __init__(self, data: Path) -> None:
         self.data = data.resolve()
@@ -250,6 +277,7 @@ class Store:
                 f"The data directory {self.data} cannot be used: {error.strerror}. "
                 "Name another with --data."
             ) from error
+        self._lock = hold(self.data)
         database = self.data / "local-connect.db"
         try:
             self.engine = _open(database)
@@ -270,6 +298,7 @@ class Store:
 
     def close(self) -> None:
         self.engine.dispose()
+        self._lock.close()
 
     def bundle_directory(self, bundle_id: int) -> Path:
         return self.bundles / str(bundle_id)
@@ -291,12 +320,14 @@ def _open(path: Path) -> Engine:
 
     with engine.begin() as connection:
         version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-        if version > SCHEMA_VERSION:
+        if version > migrations.LATEST:
             raise LocalConnectError(
                 f"{path} was written by a newer local-connect (schema {version}, this one "
-                f"knows {SCHEMA_VERSION}). Upgrade, or name another directory with --data."
+                f"knows {migrations.LATEST}). Upgrade, or name another directory with --data."
             )
         if version == 0:
             Base.metadata.create_all(connection)
-            connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            connection.exec_driver_sql(f"PRAGMA user_version = {migrations.LATEST}")
+        elif version < migrations.LATEST:
+            migrations.bring_forward(connection, path, version)
     return engine

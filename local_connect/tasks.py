@@ -20,13 +20,14 @@ class TaskFailed(Exception):
 class Task:
     """One piece of work. `code` is 0 where it ended well; else `error` says why."""
 
-    def __init__(self, owner_guid: str) -> None:
+    def __init__(self, owner_guid: str, at_end: Callable[[Task], None]) -> None:
         self.id = secrets.token_urlsafe(12)
         self.owner_guid = owner_guid
         self.output: list[str] = []
         self.finished = False
         self.code = 0
         self.error = ""
+        self._at_end = at_end
         self._news = asyncio.Condition()
 
     async def log(self, text: str) -> None:
@@ -36,10 +37,12 @@ class Task:
             self._news.notify_all()
 
     async def finish(self, error: str = "") -> None:
+        """Say how it ended; what is done at the end is done before anyone hears of it."""
         async with self._news:
             self.finished = True
             self.error = error
             self.code = 1 if error else 0
+            self._at_end(self)
             self._news.notify_all()
 
     async def wait(self, first: int, seconds: float) -> None:
@@ -70,9 +73,20 @@ class Tasks:
         self._tasks: dict[str, Task] = {}
         self._running: set[asyncio.Task[None]] = set()
 
-    def start(self, owner_guid: str, work: Callable[[Task], Awaitable[None]]) -> Task:
-        """Begin `work` in the background; it reports through the task it is given."""
-        task = Task(owner_guid)
+    def start(
+        self,
+        owner_guid: str,
+        work: Callable[[Task], Awaitable[None]],
+        *,
+        at_start: Callable[[Task], None],
+        at_end: Callable[[Task], None],
+    ) -> Task:
+        """Begin `work` in the background; it reports through the task it is given.
+
+        `at_start` is called first and may refuse by an exception; `at_end` however it ends.
+        """
+        task = Task(owner_guid, at_end)
+        at_start(task)
         self._tasks[task.id] = task
         running = asyncio.create_task(self._run(task, work))
         self._running.add(running)
@@ -92,6 +106,8 @@ class Tasks:
 
     async def stop(self) -> None:
         """End what still runs; each task says that the server stopped."""
+        # let each begin, so that its cancellation finds it waiting and not unborn
+        await asyncio.sleep(0)
         for running in self._running:
             running.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)

@@ -96,10 +96,7 @@ async def build(request: web.Request) -> web.Response:
     user = caller(request)
     content = content_to_change(request, user)
     bundle_id = _wanted_bundle(request, content, await json_object(request))
-    deploys = rooms(request).deploys
-    task = rooms(request).tasks.start(
-        user.guid, lambda task: deploys.build(task, content.guid, bundle_id)
-    )
+    task = rooms(request).deploys.start_build(user.guid, content.guid, bundle_id)
     return web.json_response({"task_id": task.id}, status=202)
 
 
@@ -113,11 +110,7 @@ async def deploy(request: web.Request) -> web.Response:
     if not isinstance(activate, bool):
         raise BadRequest("activate is neither true nor false.")
     bundle_id = _wanted_bundle(request, content, body)
-    deploys = rooms(request).deploys
-    task = rooms(request).tasks.start(
-        user.guid,
-        lambda task: deploys.deploy(task, content.guid, bundle_id, activate=activate),
-    )
+    task = rooms(request).deploys.start(user.guid, content.guid, bundle_id, activate=activate)
     return web.json_response({"task_id": task.id}, status=202)
 
 

@@ -15,6 +15,7 @@ from local_connect.config import Settings
 from local_connect.deploys import Deploys
 from local_connect.environments import Python
 from local_connect.errors import BadRequest, NotFound, TooLarge, Unauthenticated
+from local_connect.history import History
 from local_connect.identity import Identities
 from local_connect.jobs import Jobs
 from local_connect.pools import Processes
@@ -38,6 +39,7 @@ class Rooms:
     deploys: Deploys
     processes: Processes
     jobs: Jobs
+    history: History
     tasks: Tasks
     #: the interpreters of this machine, which take a while to find
     pythons: asyncio.Task[tuple[Python, ...]]

@@ -1,7 +1,10 @@
 """A server, and an app that says which process answers and takes its time when asked to."""
 
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import Any
 
 import pytest
 
@@ -44,6 +47,16 @@ def pids(content: Content, *, at_once: int, seconds: float = 0.5) -> set[str | i
     with ThreadPoolExecutor(at_once) as visitors:
         answers = visitors.map(lambda _: ask(content, f"seconds={seconds}"), range(at_once))
         return {answer["pid"] for answer in answers}
+
+
+def deployments(content: Content) -> list[dict[str, Any]]:
+    """The records of a content's deployments, newest first."""
+    with closing(sqlite3.connect(content.server.data / "local-connect.db")) as database:
+        database.row_factory = sqlite3.Row
+        rows = database.execute(
+            "SELECT * FROM deployments WHERE content_guid = ? ORDER BY id DESC", (content.guid,)
+        )
+        return [dict(row) for row in rows]
 
 
 @pytest.fixture(scope="session")

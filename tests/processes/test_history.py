@@ -1,9 +1,12 @@
-"""Bundles and jobs: what was, and what may be made of it."""
+"""Bundles, deployments and jobs: what was, and what may be made of it."""
+
+import sqlite3
+from contextlib import closing
 
 from tests.deploy.conftest import Content
 from tests.gateway.conftest import eventually
-from tests.processes.conftest import app, ask
-from tests.publishing import archive_of, deploy, publish, upload
+from tests.processes.conftest import app, ask, deployments
+from tests.publishing import archive_of, deploy, finished, publish, upload
 from tests.servers import LocalConnect
 
 
@@ -60,6 +63,47 @@ def test_a_build_makes_the_environment_and_nothing_else(server: LocalConnect) ->
     task = server.get(f"/__api__/v1/tasks/{started.json()['task_id']}?wait=30").json()
     assert (task["finished"], task["code"]) == (True, 0)
     assert ask(content)["version"] == "one"
+
+
+def test_deployments_are_on_record(server: LocalConnect) -> None:
+    content = publish(server, app("one"))
+    wordy = b"for _ in range(30): print('x' * 40_000)\nraise SystemExit"
+    broken = upload(content, archive_of({"app.py": wordy}))
+    task = deploy(content, broken)
+    started = server.request("POST", f"{content.api}/build", json={"bundle_id": broken})
+    build = finished(server, started.json()["task_id"])
+    last, failed, first = deployments(content)
+    assert (first["kind"], bool(first["activate"]), first["error"]) == ("deploy", True, None)
+    assert first["started_by"] == server.users["alice"].guid
+    assert "Launching Python API..." in first["output"].splitlines()
+    assert failed["error"] == task["error"]
+    assert (failed["bundle_id"], failed["task_id"]) == (int(broken), task["id"])
+    # bounded, from its beginning
+    assert len(failed["output"]) < (1 << 20) + 100
+    assert failed["output"].endswith(task["output"][-1] + "\n")
+    assert "not kept" in failed["output"].splitlines()[0]
+    assert (last["kind"], bool(last["activate"])) == ("build", False)
+    assert last["output"].splitlines() == build["output"]
+    assert all(record["start_time"] <= record["end_time"] for record in (last, failed, first))
+
+
+def test_the_oldest_deployments_are_forgotten(server: LocalConnect) -> None:
+    content = publish(server, app("one"))
+    other = publish(server, app("one"))
+    with closing(sqlite3.connect(server.data / "local-connect.db")) as database, database:
+        for number in range(60):
+            database.execute(
+                "INSERT INTO deployments SELECT ?, content_guid, bundle_id, started_by, kind,"
+                " activate, NULL, start_time, end_time, error, output"
+                " FROM deployments WHERE content_guid = ? LIMIT 1",
+                (f"task {number}", content.guid),
+            )
+    newest = deploy(content, content.item["bundle_id"])
+    kept = [record["task_id"] for record in deployments(content)]
+    assert kept == [newest["id"], *(f"task {number}" for number in range(59, 10, -1))]
+    assert len(deployments(other)) == 1
+    assert server.request("DELETE", content.api).status_code == 204
+    assert deployments(content) == []
 
 
 def jobs(content: Content) -> list[dict[str, object]]:

@@ -9,9 +9,9 @@ import pytest
 
 from tests.deploy.conftest import Content
 from tests.gateway.conftest import eventually
-from tests.processes.conftest import app, ask, pids
+from tests.processes.conftest import app, ask, deployments, pids
 from tests.publishing import archive_of, create, deploy, publish, upload
-from tests.servers import LocalConnect
+from tests.servers import LocalConnect, running_server
 
 
 def change(content: Content, **settings: float | None) -> None:
@@ -169,17 +169,20 @@ def test_a_bundle_that_does_not_start_leaves_the_old_one(server: LocalConnect) -
     assert ask(content)["version"] == "good"
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    ("signal_number", "verb"), [(signal.SIGTERM, "stopped"), (signal.SIGKILL, "ended")]
+)
 def test_processes_never_outlive_the_server(
-    tmp_path_factory: pytest.TempPathFactory, signal_number: signal.Signals
+    tmp_path_factory: pytest.TempPathFactory, signal_number: signal.Signals, verb: str
 ) -> None:
-    from tests.servers import running_server
-
     with running_server(tmp_path_factory.mktemp("outlive") / "data") as server:
         content = publish(server, app(), min_processes=2)
         assert eventually(lambda: len(active_jobs(content)) == 2)
         running = [job["pid"] for job in active_jobs(content)]
         sockets = (server.data / "sockets").readlink()
+        slow = upload(content, archive_of({"app.py": b"import time; time.sleep(600)"}))
+        server.request("POST", f"{content.api}/deploy", json={"bundle_id": slow})
+        assert eventually(lambda: len(active_jobs(content)) == 3)
         server.process.send_signal(signal_number)
         server.process.wait(30)
         assert eventually(lambda: not any(map(alive, running)))
@@ -188,6 +191,9 @@ def test_processes_never_outlive_the_server(
         assert ask(content)["version"] == "one"
         assert not sockets.exists()
         assert eventually(lambda: len(active_jobs(content)) == 2)
+        record = deployments(content)[0]
+        assert record["error"] == f"The server {verb} before the work was done."
+        assert record["end_time"]
 
 
 def test_twenty_deployments_at_once(server: LocalConnect) -> None:

@@ -1,0 +1,81 @@
+"""Brings the database of an older local-connect forward to what this one reads.
+
+`STEPS[n - 1]` leads from schema n to n + 1. A step stays as it is for ever, for whoever
+has yet to take it; a new one goes to the end, and `store` says the same in its records.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DatabaseError
+
+from local_connect.errors import LocalConnectError
+from local_connect.log import log
+
+STEPS: tuple[tuple[str, ...], ...] = (
+    (
+        """
+        CREATE TABLE deployments (
+            task_id VARCHAR NOT NULL,
+            content_guid VARCHAR NOT NULL,
+            bundle_id INTEGER NOT NULL,
+            started_by VARCHAR NOT NULL,
+            kind VARCHAR NOT NULL,
+            activate BOOLEAN NOT NULL,
+            id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+            start_time VARCHAR NOT NULL,
+            end_time VARCHAR,
+            error VARCHAR,
+            output VARCHAR NOT NULL,
+            UNIQUE (task_id),
+            FOREIGN KEY(content_guid) REFERENCES content (guid) ON DELETE CASCADE
+        )
+        """,
+        "CREATE INDEX ix_deployments_content_guid ON deployments (content_guid)",
+    ),
+)
+
+#: the schema that this local-connect reads and writes
+LATEST = len(STEPS) + 1
+
+
+def bring_forward(connection: Connection, path: Path, version: int) -> None:
+    """Take every step from schema `version` to the latest, all of them or none.
+
+    The file is copied aside first. Raises `LocalConnectError` where a step fails; then the
+    file is as it was. `connection` is in a transaction when this returns.
+    """
+    copy = path.with_name(f"{path.name}.schema-{version}")
+    try:
+        _copy(connection, copy)
+        # else SQLite would make each change of a table at once
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        for statements in STEPS[version - 1 :]:
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+        connection.exec_driver_sql(f"PRAGMA user_version = {LATEST}")
+    except (DatabaseError, sqlite3.Error, OSError) as error:
+        reason = error.orig if isinstance(error, DatabaseError) else error
+        raise LocalConnectError(
+            f"The database {path} could not be brought from schema {version} to {LATEST}: "
+            f"{reason}. It is as it was, and the local-connect that wrote it still reads it. "
+            "Mend the cause and start again, or name another directory with --data."
+        ) from error
+    log(f"{path} is brought from schema {version} to {LATEST}; it was copied to {copy.name} first.")
+
+
+def _copy(connection: Connection, copy: Path) -> None:
+    """Write the database, with what is still in its journal, to another file."""
+    source = connection.connection.driver_connection
+    assert isinstance(source, sqlite3.Connection)  # noqa: S101 (for the type checker)
+    half = copy.with_name(f"{copy.name}.half")
+    try:
+        with closing(sqlite3.connect(half)) as target:
+            source.backup(target)
+        half.replace(copy)
+    finally:
+        half.unlink(missing_ok=True)
