@@ -29,9 +29,10 @@ def environment(requirements: Path, cache: Path, *, resolution: str = "highest")
         if not complete.exists():
             shutil.rmtree(directory, ignore_errors=True)
             uv("venv", "--python", sys.executable, str(directory))
+            # each example starts many times, and none of its processes writes bytecode
             uv(
-                *("pip", "install", "--python", str(python), "--resolution", resolution),
-                *("--requirement", str(requirements)),
+                *("pip", "install", "--compile-bytecode", "--python", str(python)),
+                *("--resolution", resolution, "--requirement", str(requirements)),
             )
             complete.touch()
     return python
