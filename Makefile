@@ -3,6 +3,7 @@
 PYTHON ?= python3
 PORT ?= 3939
 SERVER ?=
+NEW ?=
 ARGS ?=
 
 VENV := .venv
@@ -15,7 +16,7 @@ export RSCONNECT_DISABLE_VERSION_CHECK := 1
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help gallery test fuzz soak deploy sync lint requirements clean \
+.PHONY: help gallery test fuzz soak deploy verify sync lint requirements clean \
 	$(EXAMPLES:%=deploy-%) $(EXAMPLES:%=run-%)
 
 help: ## this list
@@ -37,13 +38,17 @@ fuzz: $(READY) ## 10,000 hostile requests and bundles, new ones each time (FUZZ_
 soak: $(READY) ## redeploys under load and kills, counted (ARGS="--requests 100000 --kills 200")
 	@$(BIN)/python -m tests.soak $(ARGS)
 
-deploy: $(READY) ## every example: SERVER=<saved name>, or CONNECT_SERVER and CONNECT_API_KEY
+deploy: $(READY) ## every example: SERVER=<saved name>, or CONNECT_SERVER and CONNECT_API_KEY (NEW=1: anew)
 	@$(GALLERY) server --name "$(SERVER)"
 	@$(MAKE) --no-print-directory --keep-going $(EXAMPLES:%=deploy-%)
 
 deploy-%: ## one of them
 $(EXAMPLES:%=deploy-%): deploy-%: $(READY)
-	@$(GALLERY) deploy $* --name "$(SERVER)"
+	@$(GALLERY) deploy $* --name "$(SERVER)" $(if $(NEW),--new)
+
+verify: $(READY) ## what is deployed there, held to the contract; it changes nothing (SERVER as for deploy)
+	@$(GALLERY) server --name "$(SERVER)"
+	@$(BIN)/pytest -q -rNfE --tb short --target connect --connect-server "$(SERVER)" tests/contract $(ARGS)
 
 run-%: ## one example by itself, in its own environment, reloading
 $(EXAMPLES:%=run-%): run-%: $(READY)

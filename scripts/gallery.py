@@ -1,8 +1,8 @@
 """What the Makefile does with the catalogue: list, check, deploy, show and copy.
 
 gallery.py names                          the examples, one a line
-gallery.py server [--name SAVED]          say where a deployment would go
-gallery.py deploy EXAMPLE [--name SAVED]  deploy one with rsconnect
+gallery.py server [--name SAVED]          say where a deployment would go, and whose it would be
+gallery.py deploy EXAMPLE [--name SAVED]  deploy one with rsconnect; --new makes other content
 gallery.py show                           open the examples to everyone on the server of
                                           the environment, and say where, until Ctrl-C
 gallery.py sync                           write what is generated from shared/ and gallery.toml
@@ -24,6 +24,7 @@ from typing import Any
 from rsconnect.api import RSConnectClient, RSConnectServer
 from rsconnect.exception import RSConnectException
 from rsconnect.metadata import ServerStore
+from rsconnect.models import ContentItemV1
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -44,6 +45,7 @@ def main() -> None:
     deploy_command = commands.add_parser("deploy")
     deploy_command.add_argument("example")
     deploy_command.add_argument("--name", default="")
+    deploy_command.add_argument("--new", action="store_true")
     commands.add_parser("show")
     commands.add_parser("sync")
     arguments = parser.parse_args()
@@ -52,9 +54,11 @@ def main() -> None:
             case "names":
                 print("\n".join(catalogue()))
             case "server":
-                print(f"Deploying to {server(arguments.name).url}")
+                where = server(arguments.name)
+                with RSConnectClient(where) as client:
+                    print(f"{where.url}, as {client.me()['username']}")
             case "deploy":
-                sys.exit(deploy(arguments.example, arguments.name))
+                sys.exit(deploy(arguments.example, arguments.name, new=arguments.new))
             case "show":
                 show()
             case "sync":
@@ -84,16 +88,21 @@ def server(name: str) -> RSConnectServer:
     return RSConnectServer(url, key)
 
 
-def deploy(example: str, name: str) -> int:
+def deploy(example: str, name: str, *, new: bool) -> int:
     """Deploy one example by the real rsconnect, each line of it behind the example's name.
 
     The caller's content of the example's name is updated, and made first where there is
     none, so that a fresh checkout does not make a second. rsconnect's own choice of a name
-    would dodge other people's content of that name, and not be found again.
+    would dodge other people's content of that name, and not be found again. That choice is
+    what `new` leaves it: content beside what is there, which no later deployment finds.
     """
     about = catalogue()[example]
     where = server(name)
-    guid = find(where, example) or create(where, example, about["title"])
+    if new:
+        content = ["--new"]
+    else:
+        found = find(where, example) or create(where, example, about["title"])
+        content = ["--app-id", found["guid"]]
     environment = dict(os.environ)
     target = []
     if name:
@@ -105,7 +114,7 @@ def deploy(example: str, name: str) -> int:
             str(Path(sys.executable).with_name("rsconnect")),
             *("deploy", "api", *target),
             *("--entrypoint", about["entrypoint"]),
-            *("--app-id", guid),
+            *content,
             str(ROOT / example),
         ],
         env=environment | {"PYTHONUNBUFFERED": "1"},
@@ -121,20 +130,20 @@ def deploy(example: str, name: str) -> int:
     return status
 
 
-def find(where: RSConnectServer, example: str) -> str | None:
-    """The GUID of the caller's content of that name on the server, if there is any."""
+def find(where: RSConnectServer, example: str) -> ContentItemV1 | None:
+    """The caller's content of that name on the server, if there is any."""
     with RSConnectClient(where) as client:
         owner = client.me()["guid"]
         found = client.content_list(filters={"name": example, "owner_guid": owner})
-    return next((item["guid"] for item in found if item["name"] == example), None)
+    return next((item for item in found if item["name"] == example), None)
 
 
-def create(where: RSConnectServer, example: str, title: str) -> str:
-    """Make content of that name, which is the caller's to choose, and tell its GUID."""
+def create(where: RSConnectServer, example: str, title: str) -> ContentItemV1:
+    """Make content of that name, which is the caller's to choose."""
     with RSConnectClient(where) as client:
-        guid: str = client.content_create(example)["guid"]
-        client.content_update(guid, {"title": title})
-    return guid
+        made: ContentItemV1 = client.content_create(example)
+        client.content_update(made["guid"], {"title": title})
+    return made
 
 
 def show() -> None:
@@ -144,12 +153,14 @@ def show() -> None:
     print()
     with RSConnectClient(where) as client:
         for example, about in catalogue().items():
-            guid = str(find(where, example))
-            client.content_update(guid, {"access_type": "all"})
+            content = find(where, example)
+            if content is None:
+                raise RSConnectException(f"{example} is not deployed: make deploy-{example}")
+            client.content_update(content["guid"], {"access_type": "all"})
             print(f"{about['title']} ({example})")
             for kind in ("console", "list", "hello"):
                 if kind in about:
-                    print(f"  {kind:<8} {base}/content/{guid}/{about[kind]}")
+                    print(f"  {kind:<8} {base}/content/{content['guid']}/{about[kind]}")
             print()
     print("They are open to everyone. Come in as someone, in a browser or by a key:")
     print(f"  {base}/__login__")

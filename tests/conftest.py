@@ -7,7 +7,8 @@ of its own making. The marks narrow it:
 `needs("list", "item")`: only examples that have these in gallery.toml;
 `plays_connect(True)`: only targets where the test itself plays Connect, or only the others.
 
-A test that asks for `playwright` needs a browser on the machine.
+A test that is left with no target, or with no example, is not run. One that asks for `playwright`
+needs a browser on the machine.
 """
 
 from collections.abc import Iterator
@@ -19,7 +20,11 @@ from playwright.sync_api import Playwright, sync_playwright
 from tests import browsers
 from tests.catalogue import EXAMPLES
 from tests.targets import TARGETS, Content, Target
+from tests.targets.base import NotDeployedError
 from tests.targets.process import Process
+
+#: stands for the targets or examples of a test that has none
+NOWHERE = [None]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,7 +32,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--target",
         action="append",
         choices=sorted(TARGETS),
-        help="where to test the examples; may be repeated; every target by default",
+        help="where to test the examples; may be repeated; by default all but connect",
+    )
+    parser.addoption(
+        "--connect-server",
+        default="",
+        metavar="NAME",
+        help="the server of --target connect, as rsconnect saved it; "
+        "by default that of CONNECT_SERVER and CONNECT_API_KEY",
     )
     parser.addoption(
         "--require-browser",
@@ -55,7 +67,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     needs = [name for mark in metafunc.definition.iter_markers("needs") for name in mark.args]
     examples = [example for example in EXAMPLES if example.has(*needs)]
-    targets = metafunc.config.getoption("target") or list(TARGETS)
+    targets = metafunc.config.getoption("target") or [
+        name for name, target in TARGETS.items() if target.by_default
+    ]
 
     if "content" in metafunc.fixturenames:
         mark = metafunc.definition.get_closest_marker("plays_connect")
@@ -70,12 +84,24 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             for viewer in TARGETS[target].viewers
             if mark is None or TARGETS[target].plays_connect == mark.args[0]
         }
-        metafunc.parametrize("content", places.values(), ids=places, indirect=True)
+        metafunc.parametrize("content", places.values() or NOWHERE, ids=places, indirect=True)
     if "process" in metafunc.fixturenames:
         names = [target for target in targets if issubclass(TARGETS[target], Process)]
-        metafunc.parametrize("process", names, indirect=True)
+        metafunc.parametrize("process", names or NOWHERE, indirect=True)
     if "example" in metafunc.fixturenames:
-        metafunc.parametrize("example", examples, ids=[example.directory for example in examples])
+        names = [example.directory for example in examples]
+        metafunc.parametrize("example", examples or NOWHERE, ids=names)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    def runs_nowhere(item: pytest.Item) -> bool:
+        callspec = getattr(item, "callspec", None)
+        return callspec is not None and any(
+            callspec.params.get(name, name) in NOWHERE for name in ("content", "process", "example")
+        )
+
+    config.hook.pytest_deselected(items=[item for item in items if runs_nowhere(item)])
+    items[:] = [item for item in items if not runs_nowhere(item)]
 
 
 @pytest.fixture(scope="session")
@@ -83,8 +109,9 @@ def targets(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Target]]:
     cache = Path(request.config.cache.mkdir("environments"))
+    saved_server = request.config.getoption("connect_server")
     targets = {
-        name: target(cache=cache, scratch=tmp_path_factory.mktemp(name))
+        name: target(cache=cache, scratch=tmp_path_factory.mktemp(name), saved_server=saved_server)
         for name, target in TARGETS.items()
     }
     yield targets
@@ -103,7 +130,11 @@ def playwright() -> Iterator[Playwright]:
 def content(request: pytest.FixtureRequest, targets: dict[str, Target]) -> Content:
     """One example, live on one target, seen by one viewer."""
     name, example, viewer = request.param
-    return targets[name].deploy(example).seen_by(viewer)
+    try:
+        deployed = targets[name].deploy(example)
+    except NotDeployedError as error:
+        pytest.fail(str(error), pytrace=False)
+    return deployed.seen_by(viewer)
 
 
 @pytest.fixture

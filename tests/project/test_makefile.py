@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from tests.catalogue import EXAMPLES
+from tests.deploy.conftest import Content
 from tests.project.conftest import Checkout
 from tests.rsconnect_cli import rsconnect
 from tests.servers import LocalConnect
@@ -32,6 +33,16 @@ def names(server: LocalConnect, owner: str) -> list[str]:
     return sorted(item["name"] for item in found)
 
 
+def deployed(server: LocalConnect, owner: str, name: str) -> Content:
+    """The content of that name that belongs to `owner`."""
+    found = server.get(
+        "/__api__/v1/content",
+        user="admin",
+        params={"owner_guid": server.users[owner].guid, "name": name},
+    ).json()
+    return Content(server, found[0]["guid"])
+
+
 def save(checkout: Checkout, server: LocalConnect, user: str, name: str) -> None:
     done = rsconnect(
         *("add", "--name", name, "--server", server.url),
@@ -44,7 +55,7 @@ def save(checkout: Checkout, server: LocalConnect, user: str, name: str) -> None
 def test_make_lists_the_targets(checkout: Checkout) -> None:
     done = checkout.run("make")
     assert done.returncode == 0
-    for target in ("gallery", "test", "deploy", "sync", "lint", "clean"):
+    for target in ("gallery", "test", "deploy", "verify", "sync", "lint", "clean"):
         assert f"make {target} " in done.stdout
     for directory in DIRECTORIES:
         assert directory in done.stdout
@@ -82,6 +93,10 @@ def test_deploy_by_environment_and_again_from_elsewhere(
     assert done.returncode == 0, done.stdout
     assert names(server, "alice") == sorted(DIRECTORIES)
 
+    done = checkout.run("make", f"deploy-{DIRECTORIES[0]}", "NEW=1", **where)
+    assert done.returncode == 0, done.stdout
+    assert names(server, "alice") == sorted([*DIRECTORIES, f"{DIRECTORIES[0]}1"])
+
 
 def test_deploy_to_a_saved_server_whatever_the_environment_says(
     checkout: Checkout, server: LocalConnect
@@ -117,12 +132,44 @@ def test_one_failing_deployment_does_not_stop_the_others(
     for other in others:
         assert f"{other} | NOT DEPLOYED" not in done.stdout
 
+    done = checkout.run("make", "verify", "SERVER=here", f"ARGS=-k {broken}")
+    assert done.returncode != 0
+    assert f"{broken} is not deployed at {server.url}: make deploy-{broken}" in done.stdout
+    assert "Traceback" not in done.stdout
 
-def test_a_deployment_inside_local_connect(checkout: Checkout) -> None:
+
+def test_a_deployment_inside_local_connect_is_verified(checkout: Checkout) -> None:
     done = checkout.run(
-        *(".venv/bin/local-connect", "--port", "0", "--", "bash", "-c", "make -j2 deploy")
+        *(".venv/bin/local-connect", "--port", "0", "--"),
+        *("bash", "-c", "make -j4 deploy && make verify"),
     )
     assert done.returncode == 0, done.stdout
+    assert re.search(r"^\d+ passed, \d+ skipped", done.stdout, re.MULTILINE)
+
+
+def test_verify_as_the_owner_of_the_key_and_as_nobody(
+    checkout: Checkout, server: LocalConnect
+) -> None:
+    """It looks at what is there, and sees what is wrong with it."""
+    save(checkout, server, "alice", "here")
+    example = next(example for example in EXAMPLES if example.hello)
+    only = ("SERVER=here", f"ARGS=-k {example.directory}")
+    assert checkout.run("make", f"deploy-{example.directory}", "SERVER=here").returncode == 0
+    content = deployed(server, "alice", example.directory)
+    server.request("PATCH", content.api, json={"access_type": "all"}).raise_for_status()
+    before = (content.item, content.bundles, names(server, "alice"))
+    done = checkout.run("make", "verify", *only)
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"^\d+ passed, \d+ deselected", done.stdout, re.MULTILINE), done.stdout
+    assert (content.item, content.bundles, names(server, "alice")) == before
+
+    app = checkout.directory / example.directory / "app.py"
+    app.write_text(app.read_text("utf-8").replace("So nice to see you", "Go away"), "utf-8")
+    assert checkout.run("make", f"deploy-{example.directory}", "SERVER=here").returncode == 0
+    done = checkout.run("make", "verify", *only)
+    assert done.returncode != 0
+    assert "test_the_viewer_is_named" in done.stdout
+    assert "Go away, alice" in done.stdout
 
 
 def test_sync_writes_the_copies_and_the_table(checkout: Checkout) -> None:

@@ -23,9 +23,13 @@ class User:
     groups: tuple[str, ...] = ()
 
 
-# these two exist on every target
+# these two exist on the servers that the tests start
 ALICE = User("alice", groups=("data-science", "staff"))
 BOB = User("bob")
+
+
+class NotDeployedError(Exception):
+    """The example is not where it should be; the message says how it gets there."""
 
 
 class Viewer(Enum):
@@ -43,10 +47,10 @@ class Content(ABC):
 
     viewer: User | None = ALICE
 
-    def __init__(self, example: Example, url: str) -> None:
+    def __init__(self, example: Example, url: str, client: httpx.Client | None = None) -> None:
         self.example = example
         self.url = url
-        self.client = httpx.Client(timeout=30, trust_env=False)
+        self.client = client or httpx.Client(timeout=30, trust_env=False)
 
     def seen_by(self, viewer: User | None) -> "Content":
         """The same content, asked as someone else."""
@@ -87,16 +91,21 @@ class Target(ABC):
     `plays_connect` is true where the test itself sets the headers that Connect would set. Elsewhere
     a gateway does, and drops a client's own.
 
-    `cache` is a directory that outlives the session, `scratch` one that does not.
+    `by_default` is false where it must be asked for by name.
+
+    `cache` is a directory that outlives the session, `scratch` one that does not; `saved_server`
+    names a server that is there already, for a target that does not start its own.
     """
 
     name: ClassVar[str]
     plays_connect: ClassVar[bool]
+    by_default: ClassVar[bool] = True
     viewers: ClassVar[tuple[User | None, ...]] = (ALICE,)
 
-    def __init__(self, *, cache: Path, scratch: Path) -> None:
+    def __init__(self, *, cache: Path, scratch: Path, saved_server: str) -> None:
         self.cache = cache
         self.scratch = scratch
+        self.saved_server = saved_server
         self.deployed: dict[Example, Content | Exception] = {}
 
     def deploy(self, example: Example) -> Content:

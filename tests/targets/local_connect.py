@@ -32,8 +32,8 @@ class LocalConnect(Target):
     plays_connect: ClassVar[bool] = False
     viewers: ClassVar[tuple[User | None, ...]] = (ALICE, BOB, None)
 
-    def __init__(self, *, cache: Path, scratch: Path) -> None:
-        super().__init__(cache=cache, scratch=scratch)
+    def __init__(self, *, cache: Path, scratch: Path, saved_server: str) -> None:
+        super().__init__(cache=cache, scratch=scratch, saved_server=saved_server)
         self.resources = ExitStack()
         self.server: Server | None = None
 
