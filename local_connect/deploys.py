@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections import defaultdict
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 from sqlalchemy import delete, select
 
 from local_connect.bundles import Manifest
@@ -269,6 +272,30 @@ class Deploys:
             self.check(content.guid, content.bundle_id).environment or ""
         )
         return environment.packages if environment else None
+
+    def requirements(self, content: Content) -> tuple[str, ...]:
+        """Those of the packages that the active bundle asks for itself."""
+        packages = self.packages(content)
+        if packages is None or content.bundle_id is None:
+            return ()
+        bundle = self.check(content.guid, content.bundle_id)
+        wanted = self._store.app_directory(bundle.id) / Manifest.parse(bundle.manifest).package_file
+        names = set()
+        for line in wanted.read_text("utf-8", "replace").splitlines():
+            with suppress(InvalidRequirement):
+                names.add(canonicalize_name(Requirement(line.partition("#")[0]).name))
+        return tuple(
+            package
+            for package in packages
+            if canonicalize_name(package.partition("==")[0]) in names
+        )
+
+    def state(self, content: Content) -> str:
+        """Whether content is `live`, `starting`, `failed`, `idle`, or `empty` of bundles."""
+        state = "empty" if content.bundle_id is None else self._processes.state(content.bundle_id)
+        if state != "live" and self._locks[content.guid].locked():
+            return "starting"
+        return state
 
     def check(self, content_guid: str, bundle_id: int) -> Bundle:
         """The content's bundle of that id, or an `ApiError`."""

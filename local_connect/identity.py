@@ -11,7 +11,7 @@ from aiohttp import web
 from sqlalchemy import select
 
 from local_connect.addresses import Addresses
-from local_connect.errors import Unauthenticated
+from local_connect.errors import Forbidden, Unauthenticated
 from local_connect.store import Group, Store, User
 
 #: both are accepted on the API and on content URLs (documented)
@@ -22,8 +22,8 @@ ROLES = ("viewer", "publisher", "administrator")
 #: the cookie of a browser that has signed in
 SESSION_COOKIE = "local-connect-session"
 
-#: seconds that a sign-in form may stay open
-_FORM_SECONDS = 3600.0
+#: seconds that a page with a form may stay open
+_FORM_SECONDS = 12 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class _Form:
-    """A sign-in form that somebody has open."""
+    """A page of ours with forms in it that somebody has open."""
 
     until: float
     #: the sessions of the browser that shows it
@@ -142,11 +142,7 @@ class Identities:
 
     def from_session(self, request: web.Request) -> User | None:
         """Who signed in with this browser. Two session cookies, one of them planted, are none."""
-        tokens = session_tokens(request.headers.getall("Cookie", []))
-        if len(tokens) != 1:
-            return None
-        user = self._by_guid.get(self._sessions.get(tokens[0], ""))
-        return user if user and not user.locked else None
+        return self._of_sessions(session_tokens(request.headers.getall("Cookie", [])))
 
     def sign_in(self, username: str) -> str | None:
         """A new session's token for the user of that name, if there is one."""
@@ -158,10 +154,10 @@ class Identities:
         return None
 
     def open_form(self, request: web.Request) -> str:
-        """A token that a sign-in form carries; it is good for one answer.
+        """A token for the forms of a page, by which the page's requests are known to be its own.
 
-        The answer will not carry the session's cookie, as the page has no origin, so
-        the form remembers which session it is to end.
+        They will not carry the session's cookie, as the page has no origin, so the form
+        remembers which session it was opened in.
         """
         now = time.monotonic()
         self._forms = {token: form for token, form in self._forms.items() if form.until > now}
@@ -178,6 +174,22 @@ class Identities:
         for session in form.sessions:
             self._sessions.pop(session, None)
         return True
+
+    def from_form(self, token: str) -> User | None:
+        """Who has the page open that this token is of, while the session it shows lasts.
+
+        Raises `Forbidden` for a token that is not of an open page.
+        """
+        form = self._forms.get(token)
+        if form is None or form.until <= time.monotonic():
+            raise Forbidden("This page is out of date, or is not one of ours. Open it again.")
+        return self._of_sessions(form.sessions)
+
+    def _of_sessions(self, tokens: list[str]) -> User | None:
+        if len(tokens) != 1:
+            return None
+        user = self._by_guid.get(self._sessions.get(tokens[0], ""))
+        return user if user and not user.locked else None
 
     def _owner(self, key: str) -> User:
         owner = self._owner_of_job_key(key)

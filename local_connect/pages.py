@@ -1,4 +1,4 @@
-"""The pages of this server itself: the sign-in, and refusals to a browser.
+"""What the pages of this server have in common, with the two simplest: sign-in and refusal.
 
 They are kept apart from content, which shares their address: no content can put one in a
 frame, fetch it, or look into a window that shows one, so none can sign its visitor in
@@ -9,6 +9,7 @@ same `Cross-Origin-Opener-Policy`, in a service worker, and then keep the window
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote
@@ -17,7 +18,7 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from local_connect.api.common import rooms
-from local_connect.errors import ApiError, BadRequest, Forbidden, NotImplementedHere
+from local_connect.errors import ApiError, BadRequest, Forbidden
 from local_connect.identity import KEY_HEADERS, SESSION_COOKIE
 from local_connect.store import User
 
@@ -25,13 +26,17 @@ routes = web.RouteTableDef()
 
 SIGN_IN = "/__login__"
 
+#: where Connect's own dashboard is (documented)
+DASHBOARD = "/connect/"
+
 #: a session is nothing there, so nobody is led to sign in
 _FOR_PROGRAMS = ("/__api__/", "/__local__/")
 
 _HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
-        "base-uri 'none'; frame-ancestors 'none'; sandbox allow-forms"
+        "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
+        "sandbox allow-forms allow-scripts allow-downloads"
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "X-Frame-Options": "DENY",
@@ -49,39 +54,49 @@ _templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_templates.globals |= {"dashboard": DASHBOARD, "sign_in_path": SIGN_IN}
+
+
+def ago(time: str) -> str:
+    """How long ago a time of the API's was, in words."""
+    seconds = (datetime.now(UTC) - datetime.fromisoformat(time)).total_seconds()
+    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if count := int(seconds // size):
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return "just now"
+
+
+def size(count: int) -> str:
+    """A number of bytes, for reading."""
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= factor:
+            return f"{count / factor:.3g} {unit}"
+    return f"{count} bytes"
+
+
+_templates.filters |= {"ago": ago, "size": size}
 
 
 @routes.get(SIGN_IN)
 async def sign_in_page(request: web.Request) -> web.Response:
     """The identities to choose from; `url` is where the visitor goes on to."""
-    _check_window(request)
-    identities = rooms(request).identities
-    return _page(
-        "sign_in.html",
-        users=identities.all(),
-        viewer=identities.from_session(request),
-        token=identities.open_form(request),
-        url=_local_path(request.query.get("url", SIGN_IN)),
-    )
+    check_window(request)
+    return page(request, "sign_in.html", here=_local_path(request.query.get("url", SIGN_IN)))
 
 
 @routes.post(SIGN_IN)
 async def sign_in(request: web.Request) -> web.Response:
     """Start the session of the chosen identity, or end the one there is."""
-    _check_window(request)
     identities = rooms(request).identities
-    form = await request.post()
-    token, username = form.get("token"), form.get("username")
-    if not isinstance(token, str) or not isinstance(username, str):
+    form = await read_form(request)
+    username = form.get("username")
+    if username is None:
         raise BadRequest("The form is not whole.")
-    # a sandboxed page's form comes from no origin; that it is ours, the token shows
-    if request.headers.get("Origin", "null") != "null" or not identities.take_form(token):
+    if not identities.take_form(form["token"]):
         raise Forbidden(
             f"This form is from another page, or was sent before. Open {SIGN_IN} again."
         )
-    response = web.Response(
-        status=303, headers={"Location": _local_path(str(form.get("url", SIGN_IN)))}
-    )
+    response = web.Response(status=303, headers={"Location": _local_path(form.get("url", SIGN_IN))})
     if username:
         session = identities.sign_in(username)
         if session is None:
@@ -92,17 +107,9 @@ async def sign_in(request: web.Request) -> web.Response:
     return response
 
 
-@routes.get("/connect{path:(/.*)?}")
-async def dashboard(_request: web.Request) -> web.Response:
-    raise NotImplementedHere(
-        "local-connect does not implement Connect's dashboard. Content is at its content_url, "
-        "which rsconnect prints as its direct URL."
-    )
-
-
-@routes.get("/__local__/static/style.css")
-async def style(_request: web.Request) -> web.FileResponse:
-    return web.FileResponse(_STATIC / "style.css")
+@routes.get("/__local__/static/{name:style.css|dashboard.js}")
+async def static(request: web.Request) -> web.FileResponse:
+    return web.FileResponse(_STATIC / request.match_info["name"])
 
 
 @routes.get("/favicon.ico")
@@ -116,9 +123,11 @@ def refuse(request: web.Request, refusal: ApiError, viewer: User | None) -> web.
     sign_in_here = f"{SIGN_IN}?url={quote(request.raw_path, safe='/')}"
     if refusal.status == HTTPStatus.UNAUTHORIZED:
         return web.Response(status=302, headers={"Location": sign_in_here})
-    return _page(
+    return _render(
         "refused.html",
         status=refusal.status,
+        # anyone's script may fetch this page, so it has no form
+        token="",
         title=HTTPStatus(refusal.status).phrase,
         error=refusal.error,
         sign_in=sign_in_here if viewer or refusal.status == HTTPStatus.NOT_FOUND else "",
@@ -128,23 +137,63 @@ def refuse(request: web.Request, refusal: ApiError, viewer: User | None) -> web.
 def wants_page(request: web.Request) -> bool:
     """Whether a person in a browser asks for a page, and not a program, or for the API."""
     return (
-        request.method in ("GET", "HEAD")
+        (request.method in ("GET", "HEAD") or request.path.startswith((SIGN_IN, DASHBOARD)))
         and not request.path.startswith(_FOR_PROGRAMS)
         and "text/html" in request.headers.get("Accept", "")
         and not any(header in request.headers for header in KEY_HEADERS)
     )
 
 
-def _check_window(request: web.Request) -> None:
+def check_window(request: web.Request) -> None:
     """Raise where a browser says that it does not go to the page, but fetches or frames it."""
     if (
         request.headers.get("Sec-Fetch-Mode", "navigate") != "navigate"
         or request.headers.get("Sec-Fetch-Dest", "document") != "document"
     ):
-        raise Forbidden("The sign-in page opens in a window of its own only.")
+        raise Forbidden("This page opens in a window of its own only.")
 
 
-def _page(template: str, *, status: int = 200, **values: object) -> web.Response:
+async def read_form(request: web.Request) -> dict[str, str]:
+    """The fields of a form that a page of ours has sent; its `token` is yet to be looked up."""
+    check_window(request)
+    fields = await request.post()
+    form = {name: value for name, value in fields.items() if isinstance(value, str)}
+    if "token" not in form:
+        raise BadRequest("The form is not whole.")
+    # a sandboxed page's form comes from no origin; that it is ours, the token shows
+    if request.headers.get("Origin", "null") != "null":
+        raise Forbidden("This form is not from a page of this server.")
+    return form
+
+
+def page(
+    request: web.Request,
+    template: str,
+    *,
+    here: str,
+    status: int = 200,
+    token: str = "",
+    **values: object,
+) -> web.Response:
+    """A page for whoever is signed in, with a form in its head to be someone else.
+
+    `here` is the path that the visitor comes back to as that other. A page that answers
+    a form has the form's `token`, and so stays with its visitor.
+    """
+    identities = rooms(request).identities
+    token = token or identities.open_form(request)
+    return _render(
+        template,
+        status=status,
+        here=here,
+        users=identities.all(),
+        viewer=identities.from_form(token),
+        token=token,
+        **values,
+    )
+
+
+def _render(template: str, *, status: int = 200, **values: object) -> web.Response:
     return web.Response(
         text=_templates.get_template(template).render(values),
         content_type="text/html",

@@ -63,6 +63,15 @@ class Pool:
             self._begin()
         return best
 
+    @property
+    def state(self) -> str:
+        """`live`, `starting`, `failed`, or `idle` where the next visitor starts a process."""
+        if self.alive:
+            return "live"
+        if self._starting:
+            return "starting"
+        return "failed" if self._failure else "idle"
+
     async def start(self, *, retry: bool) -> ContentProcess:
         """A process that has just started; whoever asks meanwhile gets the same.
 
@@ -174,6 +183,11 @@ class Processes:
         """The process of a bundle that the next request goes to, if any runs."""
         pool = self._pools.get(bundle_id)
         return pool.pick() if pool else None
+
+    def state(self, bundle_id: int) -> str:
+        """Whether a bundle is `live`, `starting`, `failed` or `idle`."""
+        pool = self._pools.get(bundle_id)
+        return pool.state if pool else "idle"
 
     async def get(
         self, bundle_id: int, launch: Callable[[], Launch], *, retry: bool = False

@@ -14,7 +14,7 @@ from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
-from local_connect import api, pages, users_file
+from local_connect import api, dashboard, pages, users_file
 from local_connect.addresses import Addresses
 from local_connect.api.common import ROOMS, Rooms
 from local_connect.bundles import discard_unrecorded
@@ -119,6 +119,7 @@ class Server:
         )
         app.on_response_prepare.append(_close_after_upgrade)
         app.add_routes(pages.routes)
+        app.add_routes(dashboard.routes)
         api.add_routes(app)
         self._runner = web.AppRunner(
             app,

@@ -80,12 +80,7 @@ async def get_content(request: web.Request) -> web.Response:
 async def update_content(request: web.Request) -> web.Response:
     user = caller(request)
     content = content_to_change(request, user)
-    before = _settings(content)
-    _change(content, await json_object(request))
-    saved = _save(request, content)
-    if _settings(saved) != before:
-        # a process keeps the settings that it was started with
-        await rooms(request).deploys.replace(content.guid)
+    saved = await change(request, content, await json_object(request))
     return web.json_response(content_answer(request, saved, user))
 
 
@@ -114,7 +109,7 @@ async def get_application(request: web.Request) -> web.Response:
 async def get_variables(request: web.Request) -> web.Response:
     """The names only, as Connect does (documented)."""
     content = content_to_change(request, caller(request))
-    return web.json_response(_variable_names(request, content))
+    return web.json_response(variable_names(request, content))
 
 
 @routes.patch("/__api__/v1/content/{guid}/environment")
@@ -129,23 +124,28 @@ async def replace_variables(request: web.Request) -> web.Response:
     return await _set_variables(request, replace=True)
 
 
-def _include(request: web.Request) -> list[str]:
-    """What `include` asks for, separated by commas."""
-    include = [name for name in request.query.get("include", "").split(",") if name]
-    for name in include:
-        if name not in INCLUDES:
-            raise BadRequest(f"include is not of {', '.join(INCLUDES)}: {name}.")
-    return include
+async def change(request: web.Request, content: Content, fields: dict[str, Any]) -> Content:
+    """Set these fields of a content item, and let them take effect; the item as it is then."""
+    before = _settings(content)
+    _change(content, fields)
+    saved = _save(request, content)
+    if _settings(saved) != before:
+        # a process keeps the settings that it was started with
+        await rooms(request).deploys.replace(content.guid)
+    return saved
 
 
-def _settings(content: Content) -> list[float | None]:
-    """What decides how the content's processes run."""
-    return [getattr(content, field) for field in (*COUNTS, "load_factor")]
+async def set_variables(
+    request: web.Request,
+    content: Content,
+    variables: dict[str, str | None],
+    *,
+    replace: bool = False,
+) -> None:
+    """Set environment variables, or remove those whose value is None, and let it take effect.
 
-
-async def _set_variables(request: web.Request, *, replace: bool) -> web.Response:
-    content = content_to_change(request, caller(request))
-    variables = _variables(await json_body(request))
+    With `replace` all that are not named are removed.
+    """
     with rooms(request).store.session() as session:
         known = {
             variable.name: variable
@@ -167,10 +167,21 @@ async def _set_variables(request: web.Request, *, replace: bool) -> web.Response
     if changed:
         # a process keeps the environment that it was started with
         await rooms(request).deploys.replace(content.guid)
-    return web.json_response(_variable_names(request, content))
 
 
-def _variables(body: Any) -> dict[str, str | None]:
+def variable_names(request: web.Request, content: Content) -> list[str]:
+    with rooms(request).store.session() as session:
+        return list(
+            session.scalars(
+                select(EnvironmentVariable.name)
+                .filter_by(content_guid=content.guid)
+                .order_by(EnvironmentVariable.name)
+            )
+        )
+
+
+def checked_variables(body: Any) -> dict[str, str | None]:
+    """Names and values as `[{"name": …, "value": …}]` has them, or `BadRequest`."""
     if not isinstance(body, list):
         raise BadRequest('Environment variables come as [{"name": …, "value": …}].')
     variables: dict[str, str | None] = {}
@@ -186,15 +197,25 @@ def _variables(body: Any) -> dict[str, str | None]:
     return variables
 
 
-def _variable_names(request: web.Request, content: Content) -> list[str]:
-    with rooms(request).store.session() as session:
-        return list(
-            session.scalars(
-                select(EnvironmentVariable.name)
-                .filter_by(content_guid=content.guid)
-                .order_by(EnvironmentVariable.name)
-            )
-        )
+def _include(request: web.Request) -> list[str]:
+    """What `include` asks for, separated by commas."""
+    include = [name for name in request.query.get("include", "").split(",") if name]
+    for name in include:
+        if name not in INCLUDES:
+            raise BadRequest(f"include is not of {', '.join(INCLUDES)}: {name}.")
+    return include
+
+
+def _settings(content: Content) -> list[float | None]:
+    """What decides how the content's processes run."""
+    return [getattr(content, field) for field in (*COUNTS, "load_factor")]
+
+
+async def _set_variables(request: web.Request, *, replace: bool) -> web.Response:
+    content = content_to_change(request, caller(request))
+    variables = checked_variables(await json_body(request))
+    await set_variables(request, content, variables, replace=replace)
+    return web.json_response(variable_names(request, content))
 
 
 def _save(request: web.Request, content: Content) -> Content:

@@ -33,33 +33,20 @@ async def find_permissions(request: web.Request) -> web.Response:
 async def create_permission(request: web.Request) -> web.Response:
     """Put a user or a group on the list, as `viewer` or as `owner`, which is a collaborator."""
     content = content_to_change(request, caller(request))
-    body = await json_object(request)
-    _check(request, content, body)
-    permission = Permission(
-        content_guid=content.guid,
-        principal_guid=body["principal_guid"],
-        principal_type=body["principal_type"],
-        role=body["role"],
-    )
-    try:
-        with rooms(request).store.session() as session:
-            session.add(permission)
-    except IntegrityError:
-        raise Conflict("This user or group is on the list already.") from None
-    return web.json_response(_answer(permission))
+    return web.json_response(_answer(permit(request, content, await json_object(request))))
 
 
 @routes.get("/__api__/v1/content/{guid}/permissions/{id}")
 async def get_permission(request: web.Request) -> web.Response:
     content = content_of(request, caller(request))
-    return web.json_response(_answer(_permission_of(request, content)))
+    return web.json_response(_answer(_permission_of(content, request.match_info["id"])))
 
 
 @routes.put("/__api__/v1/content/{guid}/permissions/{id}")
 async def update_permission(request: web.Request) -> web.Response:
     """Change the role; the user or group stays the same."""
     content = content_to_change(request, caller(request))
-    permission = _permission_of(request, content)
+    permission = _permission_of(content, request.match_info["id"])
     body = await json_object(request)
     _check(request, content, body)
     if body["principal_guid"] != permission.principal_guid:
@@ -73,10 +60,32 @@ async def update_permission(request: web.Request) -> web.Response:
 @routes.delete("/__api__/v1/content/{guid}/permissions/{id}")
 async def delete_permission(request: web.Request) -> web.Response:
     content = content_to_change(request, caller(request))
-    permission = _permission_of(request, content)
+    forbid(request, content, request.match_info["id"])
+    return web.Response(status=204)
+
+
+def permit(request: web.Request, content: Content, fields: dict[str, Any]) -> Permission:
+    """Put whom `principal_guid` and `principal_type` name on the list, in their `role`."""
+    _check(request, content, fields)
+    permission = Permission(
+        content_guid=content.guid,
+        principal_guid=fields["principal_guid"],
+        principal_type=fields["principal_type"],
+        role=fields["role"],
+    )
+    try:
+        with rooms(request).store.session() as session:
+            session.add(permission)
+    except IntegrityError:
+        raise Conflict("This user or group is on the list already.") from None
+    return permission
+
+
+def forbid(request: web.Request, content: Content, permission_id: str) -> None:
+    """Take a permission off the list."""
+    permission = _permission_of(content, permission_id)
     with rooms(request).store.session() as session:
         session.delete(session.get_one(Permission, permission.id))
-    return web.Response(status=204)
 
 
 def _check(request: web.Request, content: Content, body: dict[str, Any]) -> None:
@@ -99,8 +108,8 @@ def _check(request: web.Request, content: Content, body: dict[str, Any]) -> None
         raise BadRequest("principal_type is neither user nor group.")
 
 
-def _permission_of(request: web.Request, content: Content) -> Permission:
-    number = whole_number(request.match_info["id"], "The permission's id")
+def _permission_of(content: Content, permission_id: str) -> Permission:
+    number = whole_number(permission_id, "The permission's id")
     for permission in content.permissions:
         if permission.id == number:
             return permission
