@@ -205,9 +205,9 @@ def _front(gateway: Gateway, addresses: Addresses, identities: Identities) -> Mi
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         if fault := _foreign(request):
-            refusal = _refuse(BadRequest(fault))
-            refusal.force_close()
-            return refusal
+            foreign = _refuse(BadRequest(fault))
+            foreign.force_close()
+            return foreign
         target = gateway.target(request.raw_path)
         try:
             if not request.raw_path.startswith("/"):
@@ -219,10 +219,8 @@ def _front(gateway: Gateway, addresses: Addresses, identities: Identities) -> Mi
             if target:
                 return await gateway.handle(request, target)
             return await handler(request)
-        except ApiError as refusal:
-            if pages.wants_page(request):
-                return pages.refuse(request, refusal, identities.from_session(request))
-            return _refuse(refusal)
+        except ApiError as error:
+            refusal = error
         except web.HTTPException as answer:
             if answer.status < 400:
                 raise
@@ -231,9 +229,10 @@ def _front(gateway: Gateway, addresses: Addresses, identities: Identities) -> Mi
             raise
         except Exception:
             log(traceback.format_exc())
-            return _refuse(
-                ApiError("local-connect failed; its terminal shows the details.", status=500)
-            )
+            refusal = ApiError("local-connect failed; its terminal shows the details.", status=500)
+        if pages.wants_page(request):
+            return pages.refuse(request, refusal, identities.from_session(request))
+        return _refuse(refusal)
 
     return middleware
 

@@ -52,6 +52,7 @@ function closeMenus(event) {
 
 function addLines(log, lines) {
   const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+  log.querySelector("[data-empty]")?.remove();
   for (const [time, text] of lines) {
     const line = document.createElement("div");
     line.className = "line";

@@ -1,0 +1,69 @@
+"""News for the pages that are open."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from aiohttp import web
+
+from local_connect.api.common import rooms, whole_number
+from local_connect.dashboard import logs
+from local_connect.dashboard.items import describe, see_to_change, visible
+
+routes = web.RouteTableDef()
+
+#: seconds between two looks for news, while somebody is watching
+_PERIOD = 0.5
+
+
+@routes.get("/connect/live", allow_head=False)
+async def live(request: web.Request) -> web.StreamResponse:
+    """News for an open page, as server-sent events.
+
+    `states` carries the state of each content item, by GUID; `lines` what a log has got
+    since line `from`; `end` that the log is at its end.
+    """
+    token = request.query.get("token", "")
+    viewer = rooms(request).identities.from_form(token)
+    guid, name = request.query.get("guid"), request.query.get("log")
+    sent = whole_number(request.query.get("from", "0"), "from")
+    content = see_to_change(request, viewer, guid).content if guid and name else None
+    response = web.StreamResponse(
+        headers={
+            "Content-Type": "text/event-stream",
+            "Cache-Control": "no-store",
+            # what a page without an origin is called
+            "Access-Control-Allow-Origin": "null",
+        }
+    )
+    await response.prepare(request)
+    states: dict[str, str] = {}
+    while rooms(request).identities.from_form(token) == viewer:
+        now = {
+            content.guid: describe(request, content, viewer).state
+            for content in visible(request, viewer)
+            if guid in (None, content.guid)
+        }
+        if now != states:
+            states = now
+            await _send(response, "states", states)
+        if content and name:
+            entry = next((e for e in logs.find(request, content) if e.name == name), None)
+            lines = entry.lines() if entry else []
+            if len(lines) < sent:
+                # the beginning of a long log is dropped
+                sent = 0
+                await _send(response, "reset", None)
+            if len(lines) > sent:
+                await _send(response, "lines", [[line.time, line.text] for line in lines[sent:]])
+                sent = len(lines)
+            if entry is None or entry.ended:
+                await _send(response, "end", None)
+                break
+        await asyncio.sleep(_PERIOD)
+    return response
+
+
+async def _send(response: web.StreamResponse, event: str, data: object) -> None:
+    await response.write(f"event: {event}\ndata: {json.dumps(data)}\n\n".encode())
