@@ -32,12 +32,15 @@ DASHBOARD = "/connect/"
 #: a session is nothing there, so nobody is led to sign in
 _FOR_PROGRAMS = ("/__api__/", "/__local__/")
 
+_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'; sandbox allow-forms"
+)
+
+#: further, for pages with a script
+_WITH_SCRIPT = " allow-scripts; script-src 'self'; connect-src 'self'"
+
 _HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; "
-        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
-        "sandbox allow-forms allow-scripts allow-downloads"
-    ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "X-Frame-Options": "DENY",
     "X-Content-Type-Options": "nosniff",
@@ -81,7 +84,8 @@ _templates.filters |= {"ago": ago, "size": size}
 async def sign_in_page(request: web.Request) -> web.Response:
     """The identities to choose from; `url` is where the visitor goes on to."""
     check_window(request)
-    return page(request, "sign_in.html", here=_local_path(request.query.get("url", SIGN_IN)))
+    here = _local_path(request.query.get("url", SIGN_IN))
+    return page(request, "sign_in.html", here=here, script=False)
 
 
 @routes.post(SIGN_IN)
@@ -173,6 +177,7 @@ def page(
     here: str,
     status: int = 200,
     token: str = "",
+    script: bool = True,
     **values: object,
 ) -> web.Response:
     """A page for whoever is signed in, with a form in its head to be someone else.
@@ -189,16 +194,20 @@ def page(
         users=identities.all(),
         viewer=identities.from_form(token),
         token=token,
+        script=script,
         **values,
     )
 
 
-def _render(template: str, *, status: int = 200, **values: object) -> web.Response:
+def _render(
+    template: str, *, status: int = 200, script: bool = False, **values: object
+) -> web.Response:
+    policy = _POLICY + (_WITH_SCRIPT if script else "")
     return web.Response(
-        text=_templates.get_template(template).render(values),
+        text=_templates.get_template(template).render(values, script=script),
         content_type="text/html",
         status=status,
-        headers=_HEADERS,
+        headers={"Content-Security-Policy": policy, **_HEADERS},
     )
 
 

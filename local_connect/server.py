@@ -224,7 +224,7 @@ def _front(gateway: Gateway, addresses: Addresses, identities: Identities) -> Mi
         except web.HTTPException as answer:
             if answer.status < 400:
                 raise
-            return _refuse(ApiError(f"{answer.reason}.", status=answer.status))
+            refusal = ApiError(f"{answer.reason}.", status=answer.status)
         except ConnectionError:
             raise
         except Exception:

@@ -91,11 +91,11 @@ def show_overview(
     bundles: list[dict[str, Any]] = []
     if item.may_change:
         with rooms(request).store.session() as session:
-            found = session.scalars(
+            records = session.scalars(
                 select(Bundle).filter_by(content_guid=item.content.guid).order_by(Bundle.id.desc())
             ).all()
         bundles = [
-            {"record": bundle, "by": username(request, bundle.created_by)} for bundle in found
+            {"record": bundle, "by": username(request, bundle.created_by)} for bundle in records
         ]
     last = next(
         (d for d in rooms(request).history.find(item.content.guid) if d.kind == "deploy"), None

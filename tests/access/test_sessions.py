@@ -193,17 +193,28 @@ def test_the_page_lists_everyone(browser: Browser) -> None:
     assert "Редакция" in page
 
 
+def turned_away(answer: httpx.Response, status: int) -> str:
+    """The text of the page that refuses a form; it has no form itself, and starts no session."""
+    assert answer.status_code == status, f"{answer.status_code}: {answer.text}"
+    assert answer.headers["Content-Type"].startswith("text/html")
+    assert "Set-Cookie" not in answer.headers
+    assert "token" not in answer.text
+    match = re.search('<p class="lead">(.+?)</p>', answer.text)
+    assert match
+    return match[1]
+
+
 def test_there_is_nobody_of_that_name(browser: Browser) -> None:
     for name in ("mallory", "Alice", "alice ", browser.server.users["alice"].guid):
         answer = browser.choose(name)
-        assert refusal(answer, 400)
+        assert turned_away(answer, 400)
         assert browser.session is None
 
 
 def test_a_form_is_good_for_one_answer(browser: Browser, shared: dict[str, Content]) -> None:
     fields = browser.form()
     assert browser.send({**fields, "username": "bob"}).status_code == 303
-    refusal(browser.send({**fields, "username": "admin"}), 403)
+    turned_away(browser.send({**fields, "username": "admin"}), 403)
     assert browser.viewer(shared["all"]) == "bob"
 
 
@@ -211,7 +222,7 @@ def test_a_form_is_good_for_one_answer(browser: Browser, shared: dict[str, Conte
 def test_a_form_needs_its_token(browser: Browser, token: str | None) -> None:
     fields = {"url": "/", "username": "admin"} | ({} if token is None else {"token": token})
     answer = browser.send(fields)
-    refusal(answer, 400 if token is None else 403)
+    turned_away(answer, 400 if token is None else 403)
     assert browser.session is None
 
 
@@ -225,10 +236,10 @@ def test_a_form_that_is_not_one(browser: Browser) -> None:
         {"data": {"token": token}},
     ):
         answer = browser.client.post(SIGN_IN, headers=ANSWER, **options)
-        refusal(answer, 400)
+        turned_away(answer, 400)
         assert browser.session is None
     answer = browser.send({"token": token, "username": "x" * 100_000})
-    refusal(answer, 413)
+    turned_away(answer, 413)
 
 
 @pytest.mark.parametrize(
@@ -244,14 +255,14 @@ def test_a_form_that_is_not_one(browser: Browser) -> None:
 )
 def test_a_form_of_another_page(browser: Browser, headers: dict[str, str]) -> None:
     fields = {**browser.form(), "username": "admin"}
-    refusal(browser.send(fields, **headers), 403)
+    turned_away(browser.send(fields, **headers), 403)
     assert browser.session is None
 
 
 def test_a_form_that_content_sends(browser: Browser) -> None:
     # our own pages have no origin, so a form that comes from this server's is content's
     fields = {**browser.form(), "username": "admin"}
-    refusal(browser.send(fields, Origin=browser.server.url), 403)
+    turned_away(browser.send(fields, Origin=browser.server.url), 403)
 
 
 @pytest.mark.parametrize(
