@@ -16,7 +16,7 @@ export RSCONNECT_DISABLE_VERSION_CHECK := 1
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help gallery test fuzz soak deploy verify sync lint requirements clean \
+.PHONY: help gallery test fuzz soak deploy verify sync manifests lint requirements clean \
 	$(EXAMPLES:%=deploy-%) $(EXAMPLES:%=run-%)
 
 help: ## this list
@@ -57,6 +57,9 @@ $(EXAMPLES:%=run-%): run-%: $(READY)
 
 sync: $(READY) ## copies of the greetings and README's table, from their sources
 	@$(GALLERY) sync
+
+manifests: $(READY) ## each example's manifest.json, for publishing from git
+	@$(GALLERY) manifests
 
 lint: $(READY) ## style and types
 	@$(BIN)/ruff check

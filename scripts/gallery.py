@@ -5,18 +5,21 @@ gallery.py server [--name SAVED]          say where a deployment would go, and w
 gallery.py deploy EXAMPLE [--name SAVED]  deploy one with rsconnect; --new makes other content
 gallery.py show                           open the examples to everyone on the server of
                                           the environment, and say where, until Ctrl-C
+gallery.py manifests                      write each example's manifest.json
 gallery.py sync                           write what is generated from shared/ and gallery.toml
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -27,6 +30,8 @@ from rsconnect.metadata import ServerStore
 from rsconnect.models import ContentItemV1
 
 ROOT = Path(__file__).resolve().parent.parent
+
+RSCONNECT = str(Path(sys.executable).with_name("rsconnect"))
 
 #: what `rsconnect` would prefer to a saved server, or refuse beside one
 _FROM_ENVIRONMENT = ("CONNECT_SERVER", "CONNECT_API_KEY")
@@ -47,6 +52,7 @@ def main() -> None:
     deploy_command.add_argument("--name", default="")
     deploy_command.add_argument("--new", action="store_true")
     commands.add_parser("show")
+    commands.add_parser("manifests")
     commands.add_parser("sync")
     arguments = parser.parse_args()
     try:
@@ -61,6 +67,8 @@ def main() -> None:
                 sys.exit(deploy(arguments.example, arguments.name, new=arguments.new))
             case "show":
                 show()
+            case "manifests":
+                manifests()
             case "sync":
                 sync()
     except KeyboardInterrupt:
@@ -111,7 +119,7 @@ def deploy(example: str, name: str, *, new: bool) -> int:
             environment.pop(variable, None)
     process = subprocess.Popen(
         [
-            str(Path(sys.executable).with_name("rsconnect")),
+            RSCONNECT,
             *("deploy", "api", *target),
             *("--entrypoint", about["entrypoint"]),
             *content,
@@ -170,6 +178,42 @@ def show() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit(0))
     signal.pause()
+
+
+def manifests() -> None:
+    """Write what Connect reads where it takes an example from git instead of from rsconnect."""
+    for example, about in catalogue().items():
+        text = manifest(example, about["entrypoint"])
+        (ROOT / example / "manifest.json").write_text(text, "utf-8")
+
+
+def manifest(example: str, entrypoint: str) -> str:
+    """The example's manifest as rsconnect writes it, less what it takes from this machine.
+
+    That is the locale, and the version of Python: the oldest that pyproject.toml allows stands in
+    its place. Files that are here by chance, hidden ones and Python's own, are not in it.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        ignored = shutil.ignore_patterns(".*", "__pycache__", "rsconnect-python", "manifest.json")
+        copy = shutil.copytree(ROOT / example, Path(scratch, example), ignore=ignored)
+        done = subprocess.run(
+            [RSCONNECT, "write-manifest", "api", "--entrypoint", entrypoint, copy],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise RSConnectException(f"{example} has no manifest.\n{done.stderr}")
+        document = json.loads((copy / "manifest.json").read_text("utf-8"))
+    requires = document.get("environment", {}).get("python", {}).get("requires", "")
+    oldest = re.match(r">=(\d+\.\d+)$", requires)
+    if not oldest:
+        raise RSConnectException(
+            f'{example}/pyproject.toml must say which Python it needs: requires-python = ">=3.11"'
+        )
+    document["locale"] = "en_US.UTF-8"
+    document["python"]["version"] = f"{oldest[1]}.0"
+    return json.dumps(document, indent=2) + "\n"
 
 
 def sync() -> None:

@@ -79,7 +79,7 @@ def checkout(tmp_path: Path) -> Checkout:
     return Checkout(directory)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalConnect]:
     with running_server(tmp_path_factory.mktemp("server") / "data") as server:
         yield server

@@ -1,0 +1,80 @@
+"""The manifests, by which Connect publishes each example from git."""
+
+import hashlib
+import json
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.catalogue import EXAMPLES, ROOT, Example
+from tests.project.conftest import Checkout
+from tests.rsconnect_cli import rsconnect
+from tests.servers import LocalConnect
+
+
+def tracked(example: Example) -> set[str]:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=example.path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(listed.stdout.splitlines())
+
+
+def test_manifests_are_those_that_rsconnect_writes_anywhere(checkout: Checkout) -> None:
+    for example in EXAMPLES:
+        directory = checkout.directory / example.directory
+        (directory / "manifest.json").write_text("{}", "utf-8")
+        (directory / ".env").write_text("SECRET=1", "utf-8")
+        (directory / "__pycache__").mkdir()
+    done = checkout.run("make", "manifests", LC_ALL="C")
+    assert done.returncode == 0, done.stdout
+    for example in EXAMPLES:
+        manifest = Path(example.directory, "manifest.json")
+        assert (checkout.directory / manifest).read_bytes() == (ROOT / manifest).read_bytes(), (
+            f"{manifest} is not up to date: make manifests"
+        )
+
+
+def test_a_manifest_lists_what_git_does(example: Example) -> None:
+    manifest = json.loads((example.path / "manifest.json").read_text("utf-8"))
+    assert set(manifest["files"]) == tracked(example) - {"manifest.json"}
+    for name, about in manifest["files"].items():
+        content = (example.path / name).read_bytes()
+        assert hashlib.md5(content, usedforsecurity=False).hexdigest() == about["checksum"], name
+    assert manifest["metadata"] == {"appmode": "python-api", "entrypoint": example.entrypoint}
+    assert manifest["environment"] == {"python": {"requires": ">=3.11"}}
+
+
+def test_make_manifests_wants_to_know_the_python(checkout: Checkout) -> None:
+    project = checkout.directory / EXAMPLES[0].directory / "pyproject.toml"
+    project.write_text(project.read_text("utf-8").replace("requires-python", "#"), "utf-8")
+    done = checkout.run("make", "manifests")
+    assert done.returncode != 0
+    assert f"{EXAMPLES[0].directory}/pyproject.toml must say which Python it needs" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_deploy_each_manifest(server: LocalConnect, checkout: Checkout) -> None:
+    def deploy(example: Example) -> httpx.Response:
+        done = rsconnect(
+            *("deploy", "manifest", "--quiet", "--title", f"{example.directory} from git"),
+            checkout.directory / example.directory / "manifest.json",
+            home=checkout.home / example.directory,
+            environment={
+                "CONNECT_SERVER": server.url,
+                "CONNECT_API_KEY": server.users["admin"].api_key,
+            },
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        path = done.stdout.strip().removeprefix(server.url)
+        return server.get(path + example.paths[0], user="admin")
+
+    with ThreadPoolExecutor(2) as pool:
+        for answer in pool.map(deploy, EXAMPLES):
+            assert answer.status_code == 200, answer.text
