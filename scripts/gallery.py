@@ -217,32 +217,81 @@ def manifest(example: str, entrypoint: str) -> str:
 
 
 def sync() -> None:
-    """Copy the greetings into each example that serves them; write README's table."""
+    """Copy the greetings into each example that serves them; write README's tables."""
     for example in catalogue():
         copy = ROOT / example / "greetings.json"
         if copy.exists():
             shutil.copyfile(ROOT / "shared" / "greetings.json", copy)
     readme = ROOT / "README.md"
     text = readme.read_text("utf-8")
-    readme.write_text(with_table(text), "utf-8")
+    text = with_table(text, "examples", paths_table())
+    text = with_table(text, "choice", choice_table())
+    readme.write_text(text, "utf-8")
 
 
-def with_table(readme: str) -> str:
-    """README's text with its table of examples as gallery.toml has it now."""
-    rows = [
-        "| example | framework | list | item | console | spec |",
-        "|---|---|---|---|---|---|",
+def with_table(text: str, name: str, rows: list[tuple[str, ...]]) -> str:
+    """The text with these rows between the two comments of that name."""
+    before, start, rest = text.partition(f"<!-- {name} -->\n")
+    _, end, after = rest.partition(f"<!-- /{name} -->")
+    return before + start + "".join(f"| {' | '.join(row)} |\n" for row in rows) + end + after
+
+
+def paths_table() -> list[tuple[str, ...]]:
+    """What each example serves."""
+    rows: list[tuple[str, ...]] = [
+        ("example", "framework", "list", "item", "console", "spec"),
+        ("---",) * 6,
     ]
     for example, about in catalogue().items():
         paths = (about.get(kind) for kind in ("list", "item", "console", "spec"))
         cells = ("" if path is None else f"`/{path}`" for path in paths)
-        rows.append(f"| [{example}]({example}/) | {about['framework']} | {' | '.join(cells)} |")
-    return re.sub(
-        r"(?<=<!-- examples -->\n).*?(?=<!-- /examples -->)",
-        lambda _: "\n".join(rows) + "\n",
-        readme,
-        flags=re.DOTALL,
-    )
+        rows.append((f"[{example}]({example}/)", about["framework"], *cells))
+    return rows
+
+
+def choice_table() -> list[tuple[str, ...]]:
+    """What to weigh before one of them is copied."""
+    rows: list[tuple[str, ...]] = [
+        (
+            *("framework", "console", "spec", "answers", "Flask", "Python"),
+            *("last release", "maintained", "packages", "known limits"),
+        ),
+        ("---",) * 10,
+    ]
+    for example, about in catalogue().items():
+        browsable = about.get("browsable", False)
+        rows.append(
+            (
+                f"[{about['framework']}]({example}/)",
+                "none"
+                if "console" not in about
+                else "its own pages"
+                if browsable
+                else "Swagger UI",
+                f"OpenAPI {about['spec_version']}" if "spec_version" in about else "none",
+                "JSON, or HTML for browsers" if browsable else "JSON",
+                flask_versions(example),
+                python_versions(example),
+                about["release"],
+                "yes" if about["maintained"] else "**no**",
+                str(about["packages"]),
+                about["limits"],
+            )
+        )
+    return rows
+
+
+def flask_versions(example: str) -> str:
+    """Which versions of Flask the example's requirements allow, such as `>=3.1,<3.2`."""
+    requirements = (ROOT / example / "requirements.txt").read_text("utf-8")
+    found = re.search(r"^flask([^\w\s-].*)$", requirements, re.MULTILINE)
+    return found[1] if found else "any"
+
+
+def python_versions(example: str) -> str:
+    """Which versions of Python the example allows, such as `>=3.11`."""
+    project = tomllib.loads((ROOT / example / "pyproject.toml").read_text("utf-8"))
+    return str(project["project"]["requires-python"])
 
 
 if __name__ == "__main__":

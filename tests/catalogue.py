@@ -13,10 +13,15 @@ class Example:
     title: str
     framework: str
     entrypoint: str
+    release: str
+    maintained: bool
+    packages: int
+    limits: str
     list: str | None = None
     item: str | None = None
     console: str | None = None
     spec: str | None = None
+    spec_version: str | None = None
     hello: str | None = None
     groups: str | None = None
     browsable: bool = False

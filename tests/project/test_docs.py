@@ -2,10 +2,14 @@
 
 import re
 import subprocess
+from pathlib import Path
+
+import pytest
 
 from tests.catalogue import EXAMPLES, ROOT
 from tests.project.conftest import Checkout
 from tests.servers import LOCAL_CONNECT
+from tests.targets.environments import environment
 
 MANUAL = (ROOT / "docs" / "local-connect.md").read_text("utf-8")
 
@@ -16,6 +20,15 @@ def test_readme_has_the_table_of_the_catalogue(checkout: Checkout) -> None:
     assert (checkout.directory / "README.md").read_text("utf-8") == before
     for example in EXAMPLES:
         assert f"[{example.directory}]({example.directory}/)" in before
+
+
+def test_readme_says_what_an_example_installs(pytestconfig: pytest.Config) -> None:
+    cache = Path(pytestconfig.cache.mkdir("environments"))
+    for example in EXAMPLES:
+        python = environment(example.path / "requirements.txt", cache)
+        installed = list(python.parent.parent.glob("lib/*/site-packages/*.dist-info"))
+        # a release of any of them may bring one or drop one
+        assert abs(len(installed) - example.packages) <= 2, example.directory
 
 
 def test_links_lead_somewhere() -> None:

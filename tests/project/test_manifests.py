@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
-import pytest
 
 from tests.catalogue import EXAMPLES, ROOT, Example
 from tests.project.conftest import Checkout
