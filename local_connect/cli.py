@@ -16,8 +16,10 @@ from local_connect import __version__
 from local_connect.config import Settings
 from local_connect.errors import LocalConnectError
 from local_connect.log import log
+from local_connect.rsconnect import find as find_rsconnect
 from local_connect.server import Server, reset
-from local_connect.store import User
+from local_connect.watch import Watched
+from local_connect.watch import watch as watch_directory
 
 #: what a shell answers for a command that it cannot find
 _NOT_FOUND = 127
@@ -27,7 +29,13 @@ _INTERRUPTED = 5.0
 
 
 class Command(click.Command):
-    """Tells `local-connect reset` from `local-connect -- reset`."""
+    """Tells `local-connect reset` from `local-connect -- reset`; shows every option's twin."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        for parameter in self.params:
+            if isinstance(parameter, click.Option) and parameter.expose_value:
+                parameter.show_envvar = True
 
     def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
         context.meta["dashes"] = "--" in arguments
@@ -40,16 +48,16 @@ class Command(click.Command):
         "allow_interspersed_args": False,
         "auto_envvar_prefix": "LOCAL_CONNECT",
         "max_content_width": 90,
+        "show_default": True,
     },
     epilog="With COMMAND the server starts, runs it with CONNECT_SERVER and CONNECT_API_KEY "
     "set to itself and an administrator's key, stops, and exits with the command's status. "
     "Without, it serves until Ctrl-C. `local-connect reset` forgets all that it knows.",
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--host", default="127.0.0.1", help="Address to listen on.")
 @click.option(
     "--port",
     default=3939,
-    show_default=True,
     type=click.IntRange(0, 65535),
     help="Port to listen on; 0 picks a free one.",
 )
@@ -57,7 +65,6 @@ class Command(click.Command):
     "--data",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path(".local-connect"),
-    show_default=True,
     help="Directory that holds all state.",
 )
 @click.option(
@@ -75,12 +82,43 @@ class Command(click.Command):
     help="Name viewers and groups by GUID to content, as Connect's "
     "Authorization.ContentCredentialsUseGUID does.",
 )
+@click.option(
+    "--watch",
+    type=click.Path(path_type=Path, exists=True, file_okay=False, resolve_path=True),
+    metavar="DIRECTORY",
+    help="Deploy this directory with rsconnect, and again on each change in it.",
+)
+@click.option(
+    "--watch-kind",
+    default="api",
+    metavar="KIND",
+    help="What rsconnect deploys the watched directory as: api, fastapi, ...",
+)
+@click.option(
+    "--watch-entrypoint",
+    metavar="MODULE:OBJECT",
+    help="Its entry point, where it is not the one that rsconnect finds.",
+)
 @click.version_option(__version__, prog_name="local-connect")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND ...]")
 @click.pass_context
-def main(context: click.Context, /, command: tuple[str, ...], **options: Any) -> None:
+def main(
+    context: click.Context,
+    /,
+    command: tuple[str, ...],
+    watch: Path | None,
+    watch_kind: str,
+    watch_entrypoint: str | None,
+    **options: Any,
+) -> None:
     """A Posit Connect-compatible server for Python APIs on your own machine."""
     settings = Settings(**options)
+    watched = Watched(watch, watch_kind, watch_entrypoint) if watch else None
+    if watched and command:
+        raise click.UsageError(
+            "--watch serves until Ctrl-C, so it takes no command. Start it by itself, and run "
+            "the command in another terminal."
+        )
     try:
         if command and not context.meta["dashes"]:
             if command != ("reset",):
@@ -90,12 +128,14 @@ def main(context: click.Context, /, command: tuple[str, ...], **options: Any) ->
             reset(settings.data)
             log(f"{settings.data} is as good as new.")
             return
-        sys.exit(asyncio.run(_serve(settings, command)))
+        sys.exit(asyncio.run(_serve(settings, command, watched)))
     except LocalConnectError as error:
         raise click.ClickException(str(error)) from None
 
 
-async def _serve(settings: Settings, command: tuple[str, ...]) -> int:
+async def _serve(settings: Settings, command: tuple[str, ...], watched: Watched | None) -> int:
+    if watched:
+        find_rsconnect()
     server = Server(settings)
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[signal.Signals] = loop.create_future()
@@ -106,11 +146,26 @@ async def _serve(settings: Settings, command: tuple[str, ...]) -> int:
         if command:
             return await _run(command, server, stop)
         _announce(server)
-        await stop
+        if watched:
+            await _watch(server, watched, stop)
+        else:
+            await stop
         log("Stopping.")
         return 0
     finally:
         await server.stop()
+
+
+async def _watch(server: Server, watched: Watched, stop: asyncio.Future[signal.Signals]) -> None:
+    """Watch until a request to stop; what ends it before is raised."""
+    watching = asyncio.create_task(watch_directory(server, watched))
+    try:
+        await asyncio.wait((stop, watching), return_when=asyncio.FIRST_COMPLETED)
+        if watching.done():
+            watching.result()
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
 
 
 def _resolve(stop: asyncio.Future[signal.Signals], number: signal.Signals) -> None:
@@ -125,7 +180,7 @@ async def _run(
     environment = {
         **os.environ,
         "CONNECT_SERVER": server.url,
-        "CONNECT_API_KEY": _administrator(server).api_key,
+        "CONNECT_API_KEY": server.administrator.api_key,
     }
     try:
         process = await asyncio.create_subprocess_exec(*command, env=environment)
@@ -143,21 +198,17 @@ async def _run(
     return status if status >= 0 else 128 - status
 
 
-def _administrator(server: Server) -> User:
-    for user in server.users:
-        if user.user_role == "administrator":
-            return user
-    raise LocalConnectError("None of the users is an administrator, so no key can be given.")
-
-
 def _announce(server: Server) -> None:
     log(f"local-connect {__version__} serves at {server.url} (data in {server.data})")
     if not _is_loopback(server.host):
         log("")
-        log(f"WARNING: it listens on {server.host}, so whoever can reach this machine can come")
-        log("in as any identity, deploy code, and so run it here as you. Content can sign its")
-        log("visitors in as anyone, too, unless they come by https. Only do this on a network")
-        log("where you trust everyone. --host 127.0.0.1 is the safe address.")
+        log(
+            f"WARNING: it listens on {server.host}, so whoever can reach this machine can come\n"
+            "in as any identity, deploy code, and so run it here as you. Content can sign its\n"
+            "visitors in as anyone, too, unless they come by https. Only do this on a network\n"
+            "where you trust everyone. --host 127.0.0.1 is the safe address.",
+            colour="yellow",
+        )
     log("")
     for user in server.users:
         groups = ", ".join(group.name for group in user.groups) or "no group"

@@ -68,3 +68,13 @@ class NotImplementedHere(ApiError):
     """501: Connect has it and this server does not; the text names it."""
 
     status = 501
+
+
+class NotDeployed(ApiError):
+    """500: the newest deployment of watched content failed; `log` is what was said of it."""
+
+    status = 500
+
+    def __init__(self, name: str, log: str) -> None:
+        super().__init__(f"{name} was not deployed")
+        self.log = log

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 import aiohttp
@@ -19,8 +19,9 @@ from yarl import URL
 from local_connect import access
 from local_connect.addresses import Addresses
 from local_connect.deploys import Deploys
-from local_connect.errors import ApiError, NotFound
+from local_connect.errors import ApiError, NotDeployed, NotFound
 from local_connect.identity import KEY_HEADERS, SESSION_COOKIE, Identities, without_session
+from local_connect.pages import wants_page
 from local_connect.processes import ContentProcess, ProcessFailed, ProcessTooSlow
 from local_connect.store import Bundle, Content, Store, User
 from local_connect.vanities import Vanities
@@ -92,6 +93,7 @@ class Gateway:
         identities: Identities,
         vanities: Vanities,
         deploys: Deploys,
+        failures: Mapping[str, str],
         credentials_use_guid: bool,
     ) -> None:
         self._store = store
@@ -99,6 +101,7 @@ class Gateway:
         self._identities = identities
         self._vanities = vanities
         self._deploys = deploys
+        self._failures = failures
         self._credentials_use_guid = credentials_use_guid
 
     def target(self, raw_path: str) -> Target | None:
@@ -125,7 +128,7 @@ class Gateway:
             raise ApiError(f"This server does not meet the expectation {expected!r}.", status=417)
         base = self._addresses.base_url(request)
         viewer = self._identities.from_request(request)
-        content, bundle_id = self._open(target, viewer)
+        content, bundle_id = self._open(request, target, viewer)
         if not target.inside:
             query = request.raw_path.partition("?")[2]
             location = f"{base}{target.mount}/" + (f"?{query}" if query else "")
@@ -141,8 +144,14 @@ class Gateway:
                     process.lost = True
         raise ApiError("The app's process ends as soon as it has started.", status=502)
 
-    def _open(self, target: Target, viewer: User | None) -> tuple[Content, int]:
-        """The content and the bundle that the visitor gets, if they may."""
+    def _open(
+        self, request: web.Request, target: Target, viewer: User | None
+    ) -> tuple[Content, int]:
+        """The content and the bundle that the visitor gets, if they may.
+
+        A person in a browser does not get watched content whose newest deployment failed: they
+        are told, as they may well be its author, who would otherwise look at the old version.
+        """
         with self._store.session() as session:
             content = session.query(Content).filter_by(guid=target.guid).one_or_none()
             if content is None:
@@ -158,6 +167,8 @@ class Gateway:
                 ):
                     raise NotFound("There is no such draft, or you may not see it.")
                 bundle_id = draft.id
+        if target.bundle_id is None and content.guid in self._failures and wants_page(request):
+            raise NotDeployed(content.title or content.name, self._failures[content.guid])
         if bundle_id is None:
             raise NotFound("Nothing has been deployed to this content yet.")
         return content, bundle_id

@@ -18,7 +18,7 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from local_connect.api.common import rooms
-from local_connect.errors import ApiError, BadRequest, Forbidden
+from local_connect.errors import ApiError, BadRequest, Forbidden, NotDeployed
 from local_connect.identity import KEY_HEADERS, SESSION_COOKIE
 from local_connect.store import User
 
@@ -127,6 +127,15 @@ def refuse(request: web.Request, refusal: ApiError, viewer: User | None) -> web.
     sign_in_here = f"{SIGN_IN}?url={quote(request.raw_path, safe='/')}"
     if refusal.status == HTTPStatus.UNAUTHORIZED:
         return web.Response(status=302, headers={"Location": sign_in_here})
+    if isinstance(refusal, NotDeployed):
+        return _render(
+            "not_deployed.html",
+            status=refusal.status,
+            token="",
+            title=refusal.error,
+            log=refusal.log,
+            again=request.raw_path,
+        )
     return _render(
         "refused.html",
         status=refusal.status,

@@ -62,6 +62,8 @@ class Server:
         self._background: tuple[asyncio.Task[Any], ...] = ()
         #: the address without a slash at the end, once the server listens
         self.url = ""
+        #: why the newest deployment of watched content failed, by the content's GUID
+        self.failures: dict[str, str] = {}
 
     @property
     def host(self) -> str:
@@ -74,6 +76,14 @@ class Server:
     @property
     def users(self) -> list[User]:
         return self._identities.all()
+
+    @property
+    def administrator(self) -> User:
+        """The first of the users who may do everything."""
+        for user in self.users:
+            if user.user_role == "administrator":
+                return user
+        raise LocalConnectError("None of the users is an administrator.")
 
     async def start(self) -> None:
         """Listen; raise `LocalConnectError` where the address cannot be had."""
@@ -98,6 +108,7 @@ class Server:
             identities=self._identities,
             vanities=vanities,
             deploys=deploys,
+            failures=self.failures,
             credentials_use_guid=self._settings.credentials_use_guid,
         )
         app = web.Application(

@@ -1,0 +1,163 @@
+"""`--watch DIR`: deploys a directory by the real `rsconnect`, and again on each change in it."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from watchfiles import Change, awatch
+
+from local_connect import rsconnect
+from local_connect.errors import LocalConnectError
+from local_connect.log import clear_progress, log, progress
+from local_connect.server import Server
+
+#: milliseconds without a change that end a burst of them, and after which it counts as ended
+_QUIET = 100
+_LONGEST_BURST = 1600
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A directory, and how rsconnect is to deploy it."""
+
+    directory: Path
+    kind: str
+    entrypoint: str | None
+
+    @property
+    def name(self) -> str:
+        return rsconnect.content_name(self.directory)
+
+
+async def watch(server: Server, watched: Watched) -> None:
+    """Deploy until cancelled; what fails is said on the terminal, and on the content's pages.
+
+    Raises `LocalConnectError` where there is nothing to watch any more.
+    """
+    data = Path(server.data).resolve()
+
+    def matters(_change: Change, path: str) -> bool:
+        changed = Path(path)
+        return rsconnect.is_deployed(changed, watched.directory) and not changed.is_relative_to(
+            data
+        )
+
+    changes = awatch(watched.directory, watch_filter=matters, debounce=_LONGEST_BURST, step=_QUIET)
+    with tempfile.TemporaryDirectory(prefix="local-connect-watch-") as scratch:
+        deployment = _Deployment(server, watched, Path(scratch), data)
+        await deployment.find_content()
+        while True:
+            change = asyncio.create_task(anext(changes))
+            # it listens from here on, so that nothing is lost while rsconnect deploys
+            await asyncio.sleep(0)
+            try:
+                await deployment.deploy()
+                await change
+            except BaseException:
+                change.cancel()
+                raise
+
+
+class _Deployment:
+    """One content item, and what was deployed to it last."""
+
+    def __init__(self, server: Server, watched: Watched, scratch: Path, data: Path) -> None:
+        self._server = server
+        self._watched = watched
+        self._scratch = scratch
+        self._data = data
+        self._author = server.administrator
+        self._guid = ""
+        self._deployed = ""
+
+    @property
+    def _address(self) -> str:
+        return f"{self._server.url}/content/{self._guid}/"
+
+    async def find_content(self) -> None:
+        """The author's content of the directory's name; new content is open to everyone."""
+        name = self._watched.name
+        headers = {"Authorization": f"Key {self._author.api_key}"}
+        async with aiohttp.ClientSession(self._server.url, headers=headers) as client:
+            query = {"name": name, "owner_guid": self._author.guid}
+            async with client.get("/__api__/v1/content", params=query) as answer:
+                found: list[dict[str, Any]] = await answer.json()
+            if not found:
+                new = {"name": name, "title": name, "access_type": "all"}
+                async with client.post("/__api__/v1/content", json=new) as answer:
+                    found = [await answer.json()]
+        self._guid = found[0]["guid"]
+
+    async def deploy(self) -> None:
+        """Deploy the directory as it is now, unless that is what is served already."""
+        name = self._watched.name
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory(dir=self._scratch) as parent:
+            copy = Path(parent) / self._watched.directory.name
+            try:
+                digest = await asyncio.to_thread(
+                    rsconnect.copy, self._watched.directory, copy, leave_out=self._data
+                )
+            except OSError as error:
+                if not self._watched.directory.is_dir():
+                    raise LocalConnectError(
+                        f"{self._watched.directory}, which was watched, is gone."
+                    ) from None
+                # it is being written, and will have changed again in a moment
+                log(f"{name}: {error.filename}: {error.strerror}")
+                return
+            if digest == self._deployed:
+                return
+            log(f"{name}: deploying {self._watched.directory}")
+            status, output = await self._run(copy)
+        clear_progress()
+        if status == 0:
+            self._deployed = digest
+            self._server.failures.pop(self._guid, None)
+            seconds = time.monotonic() - began
+            log(f"{name}: deployed in {seconds:.1f} s: {self._address}", colour="green")
+            return
+        self._deployed = ""
+        text = output.replace(str(copy), str(self._watched.directory))
+        self._server.failures[self._guid] = text
+        for line in text.splitlines():
+            log(f"{name} | {line}")
+        log(
+            f"{name}: NOT DEPLOYED, as is said above. A browser gets that too; programs get what "
+            f"was there before. {self._address}",
+            colour="red",
+        )
+
+    async def _run(self, copy: Path) -> tuple[int, str]:
+        """Run rsconnect to its end: its status, and what it printed."""
+        watched = self._watched
+        process = await asyncio.create_subprocess_exec(
+            *(rsconnect.find(), "deploy", watched.kind, "--app-id", self._guid),
+            *(("--entrypoint", watched.entrypoint) if watched.entrypoint else ()),
+            str(copy),
+            env=rsconnect.environment(
+                self._scratch / "home",
+                {"CONNECT_SERVER": self._server.url, "CONNECT_API_KEY": self._author.api_key},
+            ),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        assert process.stdout is not None  # noqa: S101 (it is a pipe, by the call above)
+        output = ""
+        try:
+            async for raw in process.stdout:
+                line = rsconnect.plain(raw.decode("utf-8", "replace"))
+                output += line
+                progress(f"{watched.name}: {line.strip()}")
+            return await process.wait(), output
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
