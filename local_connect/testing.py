@@ -15,7 +15,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -272,6 +272,9 @@ class LocalConnect:
         )
         content.build_log = rsconnect.plain(done.stdout).replace(str(copy), str(directory))
         if done.returncode:
+            printed = content.printed(content.jobs[:1])
+            if printed.strip() not in content.build_log:
+                content.build_log += f"\nThe app printed:\n\n{printed}"
             raise DeployFailed(directory, content.build_log)
 
     def _user(self, name: str) -> User:
@@ -304,12 +307,21 @@ class Content:
     @property
     def logs(self) -> str:
         """What the app has printed, in all its processes, the oldest first."""
-        jobs: Sequence[dict[str, Any]] = self.call("GET", "/jobs")
-        entries = [
+        return self.printed(reversed(self.jobs))
+
+    @property
+    def jobs(self) -> list[dict[str, Any]]:
+        """Its processes as the API has them, the newest first."""
+        jobs: list[dict[str, Any]] = self.call("GET", "/jobs")
+        return jobs
+
+    def printed(self, jobs: Iterable[dict[str, Any]]) -> str:
+        """What these processes printed."""
+        entries = (
             entry
-            for job in reversed(jobs)
+            for job in jobs
             for entry in self.call("GET", f"/jobs/{job['key']}/log")["entries"]
-        ]
+        )
         return "".join(f"{entry['data']}\n" for entry in entries)
 
     def request(

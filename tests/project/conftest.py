@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,18 +18,7 @@ class Checkout:
     """A copy of what git tracks, with the virtual environment that these tests run in."""
 
     def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        tracked = subprocess.run(
-            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        for name in filter(None, tracked.stdout.split("\0")):
-            if (ROOT / name).is_file():
-                (directory / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, directory / name)
+        self.directory = copy_of_checkout(directory)
         (directory / ".venv").symlink_to(Path(sys.prefix))
         for name in ("pyproject.toml", "requirements-dev.txt"):
             # older than any environment, so that make does not install the copy into this one
@@ -47,7 +37,7 @@ class Checkout:
         return inherited | {
             "HOME": str(self.home),
             "XDG_CONFIG_HOME": str(self.home / ".config"),
-            "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR", str(_uv_cache())),
+            "UV_CACHE_DIR": uv_cache(),
         }
 
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -65,11 +55,28 @@ class Checkout:
         )
 
 
-def _uv_cache() -> Path:
+def copy_of_checkout(directory: Path) -> Path:
+    """Copy what git tracks, or would if it were added, into the directory."""
+    tracked = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in filter(None, tracked.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (directory / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, directory / name)
+    return directory
+
+
+@cache
+def uv_cache() -> str:
     """Where uv keeps wheels, so that another home does not mean another download."""
     uv = Path(sys.executable).with_name("uv")
     found = subprocess.run([uv, "cache", "dir"], capture_output=True, text=True, check=True)
-    return Path(found.stdout.strip())
+    return found.stdout.strip()
 
 
 @pytest.fixture
