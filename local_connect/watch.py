@@ -83,8 +83,7 @@ class _Deployment:
     async def find_content(self) -> None:
         """The author's content of the directory's name; new content is open to everyone."""
         name = self._watched.name
-        headers = {"Authorization": f"Key {self._author.api_key}"}
-        async with aiohttp.ClientSession(self._server.url, headers=headers) as client:
+        async with self._client() as client:
             query = {"name": name, "owner_guid": self._author.guid}
             async with client.get("/__api__/v1/content", params=query) as answer:
                 found: list[dict[str, Any]] = await answer.json()
@@ -124,14 +123,35 @@ class _Deployment:
             log(f"{name}: deployed in {seconds:.1f} s: {self._address}", colour="green")
             return
         self._deployed = ""
-        text = output.replace(str(copy), str(self._watched.directory))
-        self._server.failures[self._guid] = text
-        for line in text.splitlines():
+        said = output.replace(str(copy), str(self._watched.directory))
+        for line in said.splitlines():
             log(f"{name} | {line}")
+        printed = await self._printed()
+        if printed not in said:
+            # the terminal has had it, line by line
+            said += f"\nThe app printed:\n\n{printed}"
+        self._server.failures[self._guid] = said
         log(
             f"{name}: NOT DEPLOYED, as is said above. A browser gets that too; programs get what "
             f"was there before. {self._address}",
             colour="red",
+        )
+
+    async def _printed(self) -> str:
+        """What the newest process of the content has printed."""
+        jobs = f"/__api__/v1/content/{self._guid}/jobs"
+        async with self._client() as client:
+            async with client.get(jobs) as answer:
+                found = await answer.json()
+            if not found:
+                return ""
+            async with client.get(f"{jobs}/{found[0]['key']}/log") as answer:
+                lines = [entry["data"] for entry in (await answer.json())["entries"]]
+        return "\n".join(lines)
+
+    def _client(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            self._server.url, headers={"Authorization": f"Key {self._author.api_key}"}
         )
 
     async def _run(self, copy: Path) -> tuple[int, str]:

@@ -75,7 +75,7 @@ def test_requests_and_settings(local_connect, mine):
 
     api = deploy(environment={"COLOUR": "blue"}, vanity="/mine/", max_processes=1)
     for method in ("post", "put", "patch", "delete"):
-        answer = getattr(api, method)("/", content="x", params={"a": "1"}, as_user="maria").json()
+        answer = getattr(api, method)("/", content="x", params={"a": "1"}).json()
         assert answer == {
             "method": method.upper(), "data": "x", "args": {"a": "1"}, "visits": 1,
             "mount": f"/content/{api.guid}", "colour": "blue",

@@ -37,21 +37,25 @@ def test_links_lead_somewhere() -> None:
             assert "://" in link or (page.parent / link).exists(), f"{page.name}: {link}"
 
 
-def test_manual_has_every_option_and_its_default() -> None:
-    options = subprocess.run(
+def test_help_and_manual_have_every_option_with_its_default_and_its_twin() -> None:
+    shown = subprocess.run(
         [LOCAL_CONNECT, "--help"],
         capture_output=True,
         text=True,
         check=True,
         env={"COLUMNS": "200"},
     ).stdout
-    for option, rest in re.findall(r"^  (--[a-z-]+)(.*(?:\n   +.*)*)", options, re.MULTILINE):
-        if option in ("--help", "--version"):
+    options = re.findall(r"^  --([a-z-]+)(.*(?:\n   +.*)*)", shown, re.MULTILINE)
+    assert len(options) > 8
+    for option, rest in options:
+        if option in ("help", "version"):
             continue
-        row = re.search(rf"^\| `{option}` \|(.*?)\|", MANUAL, re.MULTILINE)
-        assert row, f"{option} is not in the manual"
-        default = re.search(r"\[default:\s+([^;\]]+)", rest)
-        assert row[1].strip(" `") == (re.sub(r"\s", "", default[1]) if default else ""), option
+        says = re.sub(r"\s+", " ", rest)
+        assert f"env var: LOCAL_CONNECT_{option.upper().replace('-', '_')}" in says, option
+        row = re.search(rf"^\| `--{option}` \|(.*?)\|", MANUAL, re.MULTILINE)
+        assert row, f"--{option} is not in the manual"
+        default = re.search(r"default: ([^;\]]+)", says)
+        assert row[1].strip(" `") == (default[1] if default else ""), option
 
 
 def test_manual_has_every_route() -> None:
