@@ -1,6 +1,8 @@
 """The posit-sdk, as people use it to share what they have deployed."""
 
 import functools
+import hashlib
+import io
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 from posit.connect import Client  # type: ignore[import-untyped]
 from posit.connect.errors import ClientError  # type: ignore[import-untyped]
 
-from tests.access.conftest import ECHO, create, deploy, write_users
+from tests.access.conftest import ECHO, create, deploy, write_users, wsgi
 from tests.deploy.conftest import Content
 from tests.servers import LocalConnect, running_server
 
@@ -377,6 +379,105 @@ def test_deploy_restart_and_lockfile(sdk: Sdk, server: LocalConnect) -> None:
     assert lockfile.python_version == item["py_version"] or lockfile.python_version
     with refused(404):
         item.bundles.get("99999")
+
+
+ONE_LINE = """
+print("it starts", flush=True)
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return [b"served"]
+"""
+
+
+def test_bundles_and_jobs(sdk: Sdk, own: Content, tmp_path: Path) -> None:
+    client = sdk("alice")
+    item = client.content.get(own.guid)
+    archive = wsgi(ONE_LINE)
+    path = tmp_path / "bundle.tar.gz"
+    path.write_bytes(archive)
+    assert item.bundles.find_one() is None
+    first, second = item.bundles.create(archive), item.bundles.create(str(path))
+    with path.open("rb") as file:
+        third = item.bundles.create(file)
+    assert [bundle["id"] for bundle in item.bundles.find()] == [
+        bundle["id"] for bundle in (third, second, first)
+    ]
+    assert item.bundles.find_one() == third
+    assert item.bundles.active() is None
+
+    task = first.deploy()
+    task.wait_for()
+    assert (task.is_finished, task.error_code, task.error_message) == (True, 0, "")
+    built = client.content.get(own.guid)["py_version"]
+    assert item.bundles.active() == {**first, "active": True, "py_version": built}
+    assert own.server.get(own.path).text == "served"
+
+    downloaded = io.BytesIO()
+    first.download(downloaded)
+    second.download(str(tmp_path / "second.tar.gz"))
+    assert downloaded.getvalue() == (tmp_path / "second.tar.gz").read_bytes() == archive
+    assert first.metadata["archive_sha1"] == hashlib.sha1(archive).hexdigest()  # noqa: S324
+    second.delete()
+    third.delete()
+    with refused(404):
+        item.bundles.get(second["id"])
+    with refused(409):
+        first.delete()
+
+    broken = item.bundles.create(wsgi("raise SystemExit('no luck')"))
+    task = broken.deploy()
+    task.wait_for(wait=5)
+    assert (task.is_finished, task.error_code) == (True, 1)
+    assert "did not start" in task.error_message
+    assert "no luck" in task["output"]
+    assert item.bundles.active()["id"] == first["id"]
+
+    job = item.jobs.find_by(status=0)
+    assert (job["bundle_id"], job["tag"], job["end_time"]) == (first["id"], "run_python_api", None)
+    assert item.jobs.find(job["key"]) == job
+    assert len(item.jobs) == 2
+    log = client.get(f"v1/content/{own.guid}/jobs/{job['key']}/log").json()
+    assert [entry["data"] for entry in log["entries"]] == ["it starts"]
+    job.destroy()
+    assert item.jobs.find(job["key"])["status"] == 1
+    with refused(404):
+        sdk("erin").get(f"v1/content/{own.guid}/jobs")
+
+
+def test_tags(sdk: Sdk, own: Content) -> None:
+    tags = sdk("admin").tags
+    category = tags.create(name=new_name())
+    tag = tags.create(name=new_name(), parent=category)
+    leaf = tags.create(name=new_name(), parent_id=tag["id"])
+    other = tags.create(name=new_name(), parent=category)
+    assert tag["parent_id"] == category["id"]
+    assert {child["id"] for child in category.child_tags.find()} == {tag["id"], other["id"]}
+    assert {below["id"] for below in category.descendant_tags.find()} == {
+        *(tag["id"], leaf["id"], other["id"])
+    }
+    assert tags.find(name=leaf["name"]) == [tags.get(leaf["id"])]
+    leaf.update(name=new_name())
+    leaf.update(parent=other)
+    assert tags.get(leaf["id"]).parent_tag == other
+    with refused(403):
+        sdk("alice").tags.create(name=new_name())
+    with refused(409):
+        tags.create(name=tag["name"], parent=category)
+
+    item = sdk("alice").content.get(own.guid)
+    item.tags.add(leaf)
+    item.tags.add(tag["id"])
+    # a tag brings those above it
+    held = {category["id"], tag["id"], other["id"], leaf["id"]}
+    assert {found["id"] for found in item.tags.find()} == held
+    assert {found["id"] for found in sdk("alice").content.get(own.guid)["tags"]} == held
+    assert [found["guid"] for found in leaf.content_items.find()] == [own.guid]
+    item.tags.delete(leaf)
+    assert leaf.content_items.find() == []
+    category.destroy()
+    assert item.tags.find() == []
+    with refused(404):
+        tags.get(tag["id"])
 
 
 def test_a_viewer_does_not_publish(sdk: Sdk) -> None:

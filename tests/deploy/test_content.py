@@ -47,3 +47,30 @@ def test_get_lockfile(alice: Person, published: Content, tmp_path: Path) -> None
     lines = lockfile.read_text().splitlines()
     assert any(line.startswith("flask==3.1.") for line in lines)
     assert all(re.fullmatch(r"[\w.-]+==\S+", line) for line in lines if line[:1] not in ("", "#"))
+
+
+def test_build(alice: Person, published: Content, tmp_path: Path) -> None:
+    # where rsconnect keeps what it knows of builds, in place of the working directory
+    kept = {"CONNECT_CONTENT_BUILD_DIR": str(tmp_path / "builds")}
+
+    def build(command: str, *arguments: str) -> str:
+        done = alice.rsconnect("content", "build", command, *arguments, environment=kept)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    guid = ("--guid", published.guid)
+    before = published.item, published.echo()["variables"]
+    build("add", *guid)
+    build("run", "--poll-wait", "1")
+    (listed,) = json.loads(build("ls"))
+    assert listed["guid"] == published.guid
+    assert listed["rsconnect_build_status"] == "COMPLETE"
+    (past,) = json.loads(build("history", *guid))
+    task = published.server.get(f"/__api__/v1/tasks/{past['task_id']}").json()
+    assert (task["finished"], task["code"]) == (True, 0)
+    assert build("logs", *guid).splitlines() == task["output"]
+    assert "Completed Python build" in task["output"][-1]
+    build("rm", *guid, "--purge")
+    assert json.loads(build("ls")) == []
+    # nothing was started anew
+    assert (published.item, published.echo()["variables"]) == before

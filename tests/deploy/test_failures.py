@@ -139,6 +139,21 @@ def test_a_manifest_that_is_out_of_date(alice: Person, live: Unharmed, app: Path
     assert "rsconnect write-manifest api" in said
 
 
+def test_content_of_another_type(alice: Person, live: Unharmed, app: Path) -> None:
+    before = live.content.bundles
+    said = live.refused(alice, "shiny", app)
+    assert "This server runs content of type python-api; the bundle is python-shiny." in said
+    assert live.content.bundles == before
+
+
+def test_a_command_for_what_this_server_does_not_have(alice: Person) -> None:
+    done = alice.rsconnect("system", "caches", "list")
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    assert line.endswith("local-connect does not implement GET /v1/system/caches/runtime.")
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("arguments", [[], ["--quiet"]])
 def test_a_viewer(bob: Person, app: Path, arguments: list[str]) -> None:
     done = bob.rsconnect("deploy", *API, *arguments, app)

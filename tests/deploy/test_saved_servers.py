@@ -1,5 +1,6 @@
 """`rsconnect add` and `details`: the first things that a person does with a server."""
 
+import base64
 import json
 from pathlib import Path
 
@@ -56,3 +57,13 @@ def test_deploy_with_a_wrong_key(alice: Person, app: Path) -> None:
     assert done.returncode == 1
     assert "The specified API key is not valid." in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_bootstrap_of_a_server_that_has_its_users(server: LocalConnect, tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(base64.b64encode(b"thirty-two bytes of a secret key"))
+    done = rsconnect(
+        *("bootstrap", "--server", server.url, "--jwt-keypath", tmp_path / "key"), home=tmp_path
+    )
+    answer = json.loads(done.stdout)
+    assert (answer["status"], answer["api_key"]) == (403, "")
+    assert "Traceback" not in done.stderr
