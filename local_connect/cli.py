@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from sqlalchemy.exc import OperationalError
 
 from local_connect import __version__
 from local_connect.config import Settings
@@ -131,6 +132,11 @@ def main(
         sys.exit(asyncio.run(_serve(settings, command, watched)))
     except LocalConnectError as error:
         raise click.ClickException(str(error)) from None
+    except OperationalError as error:
+        raise click.ClickException(
+            f"The database in {settings.data} takes nothing: {error.orig}. Make room for it, "
+            "or name another directory with --data."
+        ) from None
 
 
 async def _serve(settings: Settings, command: tuple[str, ...], watched: Watched | None) -> int:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import socket
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select, update
+from sqlalchemy.exc import DatabaseError
 
+from local_connect.log import log
 from local_connect.store import Job, Store, now
 
 #: bytes of a job's log; the older half is dropped when it grows beyond
@@ -37,9 +41,9 @@ class Jobs:
                 update(Job).filter_by(status=ACTIVE).values(status=FINISHED, end_time=now())
             )
             known = set(session.scalars(select(Job.key)))
-        for log in store.jobs.iterdir():
-            if log.stem not in known:
-                log.unlink()
+        for path in store.jobs.iterdir():
+            if path.stem not in known:
+                path.unlink()
 
     def begin(self, key: str, *, content_guid: str, bundle_id: int, pid: int) -> JobLog:
         """Record a process that starts, and open its log."""
@@ -51,14 +55,15 @@ class Jobs:
             tag=_TAG,
             hostname=socket.gethostname(),
         )
-        with self._store.session() as session:
+        with _as_far_as_possible(), self._store.session() as session:
             session.add(job)
-        self._forget_oldest(content_guid)
+        with _as_far_as_possible():
+            self._forget_oldest(content_guid)
         return JobLog(self._store.jobs / f"{key}.log")
 
     def end(self, key: str, exit_code: int | None) -> None:
         """Record that a process has ended."""
-        with self._store.session() as session:
+        with _as_far_as_possible(), self._store.session() as session:
             if job := session.query(Job).filter_by(key=key).one_or_none():
                 job.status = FINISHED
                 job.end_time = now()
@@ -83,6 +88,15 @@ class Jobs:
             with self._store.session() as session:
                 session.delete(session.get_one(Job, job.id))
             (self._store.jobs / f"{job.key}.log").unlink(missing_ok=True)
+
+
+@contextmanager
+def _as_far_as_possible() -> Iterator[None]:
+    """Let a process start and end even where a full disk keeps that off the record."""
+    try:
+        yield
+    except DatabaseError as error:
+        log(f"What processes do is not on record: {error.orig}")
 
 
 class JobLog:

@@ -27,8 +27,8 @@ def hold(data: Path) -> IO[str]:
             f"The data directory {data} is in use by another local-connect "
             f"(process {holder}). Stop that one, or name another directory with --data."
         ) from None
+    # a full disk keeps the number away, not the lock
     with suppress(OSError):
         lock.truncate(0)
-    lock.write(str(os.getpid()))
-    lock.flush()
+        os.write(lock.fileno(), str(os.getpid()).encode())
     return lock

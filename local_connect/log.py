@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from contextlib import suppress
 
 import click
 
@@ -18,11 +19,14 @@ _progress = ""
 
 
 def log(message: str, *, colour: str | None = None) -> None:
-    """Write one line at once; it never mixes with what a command writes to standard output."""
+    """Write one line at once; it never mixes with what a command writes to standard output.
+
+    A terminal that is gone, or a full disk behind it, stops nothing.
+    """
     clear_progress()
     if colour and _is_terminal() and not os.environ.get("NO_COLOR"):
         message = click.style(message, fg=colour)
-    print(message, file=sys.stderr, flush=True)
+    _write(f"{message}\n")
 
 
 def progress(message: str) -> None:
@@ -30,7 +34,7 @@ def progress(message: str) -> None:
     global _progress
     if _is_terminal():
         _progress = message[: shutil.get_terminal_size().columns - 1]
-        print(_CLEAR + _progress, end="", file=sys.stderr, flush=True)
+        _write(_CLEAR + _progress)
 
 
 def clear_progress() -> None:
@@ -38,7 +42,12 @@ def clear_progress() -> None:
     global _progress
     if _progress:
         _progress = ""
-        print(_CLEAR, end="", file=sys.stderr, flush=True)
+        _write(_CLEAR)
+
+
+def _write(text: str) -> None:
+    with suppress(OSError):
+        print(text, end="", file=sys.stderr, flush=True)
 
 
 def _is_terminal() -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
+from sqlalchemy.exc import IntegrityError, NoResultFound, OperationalError
 
 from local_connect import api, dashboard, pages, users_file
 from local_connect.addresses import Addresses
@@ -21,7 +22,7 @@ from local_connect.bundles import discard_unrecorded
 from local_connect.config import Settings
 from local_connect.deploys import Deploys
 from local_connect.environments import Environments, find_pythons
-from local_connect.errors import ApiError, BadRequest, LocalConnectError
+from local_connect.errors import ApiError, BadRequest, Conflict, LocalConnectError
 from local_connect.gateway import Gateway
 from local_connect.history import History
 from local_connect.identity import DEFAULT_IDENTITIES, Identities
@@ -238,6 +239,14 @@ def _front(gateway: Gateway, addresses: Addresses, identities: Identities) -> Mi
             refusal = ApiError(f"{answer.reason}.", status=answer.status)
         except ConnectionError:
             raise
+        except (IntegrityError, NoResultFound):
+            meanwhile = "What this request is about was changed or deleted meanwhile."
+            return _refuse(Conflict(meanwhile, code=0))
+        except OperationalError as error:
+            log(f"The database takes nothing: {error.orig}")
+            return _refuse(
+                ApiError(f"The server's database takes nothing: {error.orig}.", status=507)
+            )
         except Exception:
             log(traceback.format_exc())
             refusal = ApiError("local-connect failed; its terminal shows the details.", status=500)

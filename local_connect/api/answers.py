@@ -75,6 +75,7 @@ def content_answer(
         "cluster_name": "Local",
         "image_name": None,
         "py_version": content.py_version,
+        "py_environment_management": True if content.py_version else None,
         "owner_guid": content.owner_guid,
         "content_url": f"{base}/content/{content.guid}/",
         "dashboard_url": f"{base}/connect/#/apps/{content.guid}",

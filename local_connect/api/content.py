@@ -126,9 +126,12 @@ async def replace_variables(request: web.Request) -> web.Response:
 
 async def change(request: web.Request, content: Content, fields: dict[str, Any]) -> Content:
     """Set these fields of a content item, and let them take effect; the item as it is then."""
-    before = _settings(content)
-    _change(content, fields)
-    saved = _save(request, content)
+    with rooms(request).store.session() as session:
+        # it may have been deployed since the request began
+        current = session.get_one(Content, content.id)
+    before = _settings(current)
+    _change(current, fields)
+    saved = _save(request, current)
     if _settings(saved) != before:
         # a process keeps the settings that it was started with
         await rooms(request).deploys.replace(content.guid)

@@ -1,6 +1,7 @@
 """Bundles, deployments and jobs: what was, and what may be made of it."""
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 
 from tests.deploy.conftest import Content
@@ -54,6 +55,33 @@ def test_environments_that_nothing_uses_are_removed(server: LocalConnect) -> Non
 
 def environments(server: LocalConnect) -> set[str]:
     return {directory.name for directory in (server.data / "environments").iterdir()}
+
+
+def test_a_change_of_settings_undoes_no_deployment(server: LocalConnect) -> None:
+    content = publish(server, app("one"))
+    second = upload(content, archive_of({"app.py": app("two").encode()}))
+
+    def body() -> Iterator[bytes]:
+        yield b'{"title": '
+        assert deploy(content, second)["code"] == 0
+        yield b'"new"}'
+
+    server.request("PATCH", content.api, content=body()).raise_for_status()
+    assert (content.item["title"], content.item["bundle_id"]) == ("new", second)
+    assert ask(content)["version"] == "two"
+
+
+def test_content_that_is_deleted_while_a_request_comes_in(server: LocalConnect) -> None:
+    content = publish(server, app("one"))
+
+    def body() -> Iterator[bytes]:
+        yield b'[{"name": "COLOUR", '
+        assert server.request("DELETE", content.api).status_code == 204
+        yield b'"value": "blue"}]'
+
+    refused = server.request("PATCH", f"{content.api}/environment", content=body())
+    assert refused.status_code == 409
+    assert "deleted meanwhile" in refused.json()["error"]
 
 
 def test_a_build_makes_the_environment_and_nothing_else(server: LocalConnect) -> None:
