@@ -1,5 +1,6 @@
 """The examples, as gallery.toml lists them."""
 
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,3 +49,10 @@ def load(file: Path = ROOT / "gallery.toml") -> tuple[Example, ...]:
 
 
 EXAMPLES = load()
+
+
+def api_routes() -> list[tuple[str, str]]:
+    """Method and path of every route of Connect's API that local-connect has."""
+    source = "".join(path.read_text("utf-8") for path in ROOT.glob("local_connect/api/*.py"))
+    routes = re.findall(r'@routes\.(\w+)\(\s*"(/__api__/[^"]+)"', source)
+    return [(method.upper(), path) for method, path in routes]

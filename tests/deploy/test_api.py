@@ -9,30 +9,16 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.catalogue import api_routes
 from tests.deploy.bundles import FILES, app, manifest_of, member, packed
 from tests.deploy.conftest import Content
 from tests.servers import LocalConnect
 
-NEEDS_A_KEY = [
-    ("GET", "/__api__/v1/user"),
-    ("GET", "/__api__/v1/server_settings/python"),
-    ("GET", "/__api__/v1/content"),
-    ("POST", "/__api__/v1/content"),
-    ("GET", "/__api__/v1/content/{guid}"),
-    ("PATCH", "/__api__/v1/content/{guid}"),
-    ("DELETE", "/__api__/v1/content/{guid}"),
-    ("GET", "/__api__/v1/content/{guid}/environment"),
-    ("PATCH", "/__api__/v1/content/{guid}/environment"),
-    ("GET", "/__api__/v1/content/{guid}/bundles"),
-    ("POST", "/__api__/v1/content/{guid}/bundles"),
-    ("GET", "/__api__/v1/content/{guid}/bundles/{bundle}"),
-    ("GET", "/__api__/v1/content/{guid}/bundles/{bundle}/download"),
-    ("POST", "/__api__/v1/content/{guid}/deploy"),
-    ("GET", "/__api__/v1/content/{guid}/lockfile"),
-    ("GET", "/__api__/v1/tasks/none"),
-    ("GET", "/__api__/applications/{id}"),
-    ("GET", "/__local__/users"),
-]
+#: whatever may be asked of the API
+ROUTES = [*api_routes(), ("GET", "/__local__/users")]
+
+#: what needs no key
+OPEN = {"/__api__/server_settings", "/__api__/v1/experimental/bootstrap"}
 
 
 def error(answer: httpx.Response, status: int) -> str:
@@ -47,15 +33,70 @@ def error(answer: httpx.Response, status: int) -> str:
     return str(body["error"])
 
 
-@pytest.mark.parametrize(("method", "path"), NEEDS_A_KEY)
+@pytest.mark.parametrize(
+    ("method", "path"), [(method, path) for method, path in ROUTES if path not in OPEN]
+)
 def test_nobody_comes_in_without_a_key(published: Content, method: str, path: str) -> None:
     server = published.server
     item = published.item
-    path = path.format(guid=published.guid, bundle=item["bundle_id"], id=item["id"])
+    bundle = item["bundle_id"]
+    path = path.replace("{id}", item["id"] if "/applications/" in path else bundle)
+    path = path.format(guid=published.guid, key="none")
     error(server.request(method, path, user=None), 401)
     for header in ("Authorization", "X-RSC-Authorization"):
         for value in (f"Key {uuid.uuid4().hex}", "Key"):
             error(server.request(method, path, user=None, headers={header: value}), 401)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [(method, path) for method, path in ROUTES if "{" in path]
+)
+def test_what_is_not_there_is_refused_in_one_shape(
+    server: LocalConnect, method: str, path: str
+) -> None:
+    path = path.format(guid=uuid.uuid4(), id=99999, key="none")
+    body = {"name": "x", "path": "/x/", "tag_id": 99999, "bundle_id": 99999}
+    said = error(server.request(method, path, user="admin", json=body), 404)
+    assert said.startswith(("There is no such", "There is no tag 99999", "There is no task 99999"))
+
+
+@pytest.mark.parametrize("path", sorted({path for _, path in ROUTES}))
+def test_a_method_that_a_path_does_not_have(server: LocalConnect, path: str) -> None:
+    for method in {"GET", "POST", "PUT", "PATCH", "DELETE"} - {
+        method for method, other in ROUTES if other == path
+    }:
+        address = path.format(guid=uuid.uuid4(), id=1, key="none")
+        answer = server.request(method, address, user="admin")
+        if path.startswith("/__api__"):
+            wanted = f"does not implement {method} {address.removeprefix('/__api__')}."
+            assert error(answer, 501).endswith(wanted)
+        else:
+            error(answer, 404)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        (method, path)
+        for method, path in ROUTES
+        if method in ("POST", "PUT", "PATCH") and not path.endswith(("/bundles", "bootstrap"))
+    ],
+)
+def test_a_body_that_is_not_json(published: Content, method: str, path: str) -> None:
+    server = published.server
+    bob = {"principal_guid": server.users["bob"].guid, "principal_type": "user", "role": "viewer"}
+    if path.endswith("/permissions/{id}"):
+        made = server.request("POST", f"{published.api}/permissions", json=bob).json()["id"]
+    else:
+        made = "1"
+    address = path.format(guid=published.guid, id=made)
+    try:
+        for body in (b"", b"{", b"\xff"):
+            said = error(server.request(method, address, user="admin", content=body), 400)
+            assert "not JSON" in said
+    finally:
+        if path.endswith("/permissions/{id}"):
+            assert server.request("DELETE", address).status_code == 204
 
 
 def test_what_is_open_to_all(server: LocalConnect) -> None:
