@@ -6,13 +6,19 @@ Programs get JSON. A browser, which asks for text/html, gets the same resource a
 import json
 from pathlib import Path
 
+from flask import request
 from flask_api import FlaskAPI, exceptions
 from flask_api.mediatypes import MediaType
 from flask_api.negotiation import DefaultNegotiation
+from flask_api.renderers import BrowsableAPIRenderer, JSONRenderer
 from werkzeug.exceptions import HTTPException
 
 TEXTS = json.loads(Path(__file__).with_name("greetings.json").read_text(encoding="utf-8"))
 GREETINGS = {lang: {"lang": lang, "text": text} for lang, text in sorted(TEXTS.items())}
+
+
+class Page(BrowsableAPIRenderer):
+    template = "page.html"
 
 
 class JSONByDefault(DefaultNegotiation):
@@ -22,10 +28,14 @@ class JSONByDefault(DefaultNegotiation):
             renderer, _ = super().select_renderer(renderers)
         except exceptions.NotAcceptable:
             renderer = renderers[0]
+        # what the menu of formats on a page asks for
+        if request.args.get("format") == "json":
+            renderer = renderers[0]
         return renderer, MediaType(renderer.media_type)
 
 
 app = FlaskAPI(__name__)
+app.config["DEFAULT_RENDERERS"] = [JSONRenderer, Page]
 app.request_class.negotiator_class = JSONByDefault
 app.json.ensure_ascii = False
 
