@@ -5,12 +5,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, Playwright
+from playwright.sync_api import Browser, Playwright, expect
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 #: where it is; None where there is none
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
+
+#: milliseconds that a page may take to show something
+PATIENCE = 120_000
+
+expect.set_options(timeout=PATIENCE)
 
 
 @contextmanager

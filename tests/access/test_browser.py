@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expec
 
 from tests.access.conftest import SESSION_COOKIE, create, deploy, wsgi
 from tests.access.hostile import SOURCE
-from tests.browsers import launched
+from tests.browsers import PATIENCE, launched
 from tests.deploy.conftest import Content
 from tests.servers import LocalConnect
 
@@ -33,7 +33,7 @@ def chromium(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture
 def context(chromium: Browser, server: LocalConnect) -> Iterator[BrowserContext]:
     context = chromium.new_context(base_url=server.url)
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(PATIENCE)
     yield context
     context.close()
 

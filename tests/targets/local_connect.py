@@ -1,7 +1,9 @@
 """The example deployed by the real rsconnect into a local Connect of the session's own."""
 
 import shutil
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,6 +21,26 @@ class DeployedContent(Content):
         super().__init__(example, url)
         self.server = server
 
+    @property
+    def api(self) -> str:
+        """Its path in Connect's API."""
+        return f"/__api__/v1/content/{self.url.rstrip('/').rpartition('/')[2]}"
+
+    def open_to(self, access_type: str) -> None:
+        """Change who may visit: `all`, `logged_in` or `acl`."""
+        changed = self.server.request("PATCH", self.api, json={"access_type": access_type})
+        assert changed.status_code == 200, changed.text
+
+    @contextmanager
+    def at(self, path: str) -> Iterator[str]:
+        """Give it a vanity path for a while, such as `/greetings/`; its URL there."""
+        given = self.server.request("PUT", f"{self.api}/vanity", json={"path": path})
+        assert given.status_code == 200, given.text
+        try:
+            yield f"{self.server.url}{path}"
+        finally:
+            self.server.request("DELETE", f"{self.api}/vanity")
+
     def identify(self, user: User | None) -> Headers:
         if user is None:
             return ()
@@ -32,15 +54,20 @@ class LocalConnect(Target):
     plays_connect: ClassVar[bool] = False
     viewers: ClassVar[tuple[User | None, ...]] = (ALICE, BOB, None)
 
-    def __init__(self, *, cache: Path, scratch: Path, saved_server: str) -> None:
+    def __init__(
+        self, *, cache: Path, scratch: Path, saved_server: str = "", options: Sequence[str] = ()
+    ) -> None:
         super().__init__(cache=cache, scratch=scratch, saved_server=saved_server)
         self.resources = ExitStack()
-        self.server: Server | None = None
+        self.options = options
+
+    @cached_property
+    def server(self) -> Server:
+        """The server, started when it is first needed."""
+        return self.resources.enter_context(running_server(self.scratch / "data", *self.options))
 
     def start(self, example: Example) -> Content:
-        server = self.server = self.server or self.resources.enter_context(
-            running_server(self.scratch / "data")
-        )
+        server = self.server
         copy = shutil.copytree(
             example.path,
             self.scratch / example.directory,
@@ -56,11 +83,9 @@ class LocalConnect(Target):
         )
         assert done.returncode == 0, done.stdout + done.stderr
         found = server.get("/__api__/v1/content", params={"name": example.directory}).json()
-        opened = server.request(
-            "PATCH", f"/__api__/v1/content/{found[0]['guid']}", json={"access_type": "all"}
-        )
-        assert opened.status_code == 200, opened.text
-        return DeployedContent(example, found[0]["content_url"], server)
+        content = DeployedContent(example, found[0]["content_url"], server)
+        content.open_to("all")
+        return content
 
     def close(self) -> None:
         super().close()
