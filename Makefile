@@ -5,6 +5,9 @@ PORT ?= 3939
 SERVER ?=
 NEW ?=
 ARGS ?=
+# not from the environment, where others have a NAME
+NAME :=
+FROM :=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,7 +19,7 @@ export RSCONNECT_DISABLE_VERSION_CHECK := 1
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help gallery test fuzz soak deploy verify sync manifests lint requirements clean \
+.PHONY: help gallery test fuzz soak deploy verify new sync manifests lint requirements clean \
 	$(EXAMPLES:%=deploy-%) $(EXAMPLES:%=run-%)
 
 help: ## this list
@@ -54,6 +57,9 @@ run-%: ## one example by itself, in its own environment, reloading
 $(EXAMPLES:%=run-%): run-%: $(READY)
 	@cd $* && ../$(BIN)/uv run --quiet --isolated --no-project --with-requirements requirements.txt \
 		-- flask --app app run --debug $(ARGS)
+
+new: $(READY) ## a new example like another: NAME=my-api FROM=flask-restx-example
+	@$(GALLERY) new "$(NAME)" --from "$(FROM)"
 
 sync: $(READY) ## copies of the greetings and README's table, from their sources
 	@$(GALLERY) sync

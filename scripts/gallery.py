@@ -5,6 +5,7 @@ gallery.py server [--name SAVED]          say where a deployment would go, and w
 gallery.py deploy EXAMPLE [--name SAVED]  deploy one with rsconnect; --new makes other content
 gallery.py show                           open the examples to everyone on the server of
                                           the environment, and say where, until Ctrl-C
+gallery.py new NAME --from EXAMPLE        make an example like another
 gallery.py manifests                      write each example's manifest.json
 gallery.py sync                           write what is generated from shared/ and gallery.toml
 """
@@ -40,6 +41,14 @@ _FROM_ENVIRONMENT = ("CONNECT_SERVER", "CONNECT_API_KEY")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
+#: what a directory, a table, a make target and Connect's name of content can all be called
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+class Refused(Exception):
+    """Something that is not done, and why."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -52,6 +61,9 @@ def main() -> None:
     deploy_command.add_argument("--name", default="")
     deploy_command.add_argument("--new", action="store_true")
     commands.add_parser("show")
+    new_command = commands.add_parser("new")
+    new_command.add_argument("name")
+    new_command.add_argument("--from", dest="source", required=True)
     commands.add_parser("manifests")
     commands.add_parser("sync")
     arguments = parser.parse_args()
@@ -67,13 +79,15 @@ def main() -> None:
                 sys.exit(deploy(arguments.example, arguments.name, new=arguments.new))
             case "show":
                 show()
+            case "new":
+                new(arguments.name, arguments.source)
             case "manifests":
                 manifests()
             case "sync":
                 sync()
     except KeyboardInterrupt:
         sys.exit(130)
-    except RSConnectException as error:
+    except (RSConnectException, Refused) as error:
         sys.exit(f"gallery: {error}")
 
 
@@ -178,6 +192,54 @@ def show() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit(0))
     signal.pause()
+
+
+def new(name: str, source: str) -> None:
+    """Make a directory like that of an example, and its table in gallery.toml; or nothing at all.
+
+    What the example's files say of its directory and its title is said of the new one.
+    """
+    examples = catalogue()
+    if source not in examples:
+        raise Refused(
+            f"There is no example {source!r} to start from. FROM is one of: {', '.join(examples)}"
+        )
+    if not _NAME.fullmatch(name) or not 3 <= len(name) <= 64:
+        raise Refused(
+            f"{name!r} cannot be a name: NAME takes 3 to 64 lower-case letters, digits and single "
+            "hyphens, such as my-api, and begins with a letter."
+        )
+    directory = ROOT / name
+    if name in examples or directory.exists():
+        raise Refused(f"{name} is here already. Choose another NAME.")
+    written = {
+        path: path.read_text("utf-8") for path in (ROOT / "gallery.toml", ROOT / "README.md")
+    }
+    try:
+        ignored = shutil.ignore_patterns(".*", "__pycache__", "rsconnect-python", "manifest.json")
+        shutil.copytree(ROOT / source, directory, ignore=ignored)
+        for path in directory.rglob("*"):
+            if path.suffix in (".md", ".toml"):
+                path.write_text(_renamed(path.read_text("utf-8"), source, name), "utf-8")
+        (directory / "manifest.json").write_text(
+            manifest(name, examples[source]["entrypoint"]), "utf-8"
+        )
+        tables = written[ROOT / "gallery.toml"]
+        table = re.search(rf"^\[{source}\]\n(?:[^\[\n].*\n?)*", tables, re.MULTILINE)
+        added = _renamed(table[0] if table else "", source, name)
+        (ROOT / "gallery.toml").write_text(f"{tables.rstrip()}\n\n{added}", "utf-8")
+        sync()
+    except BaseException:
+        shutil.rmtree(directory, ignore_errors=True)
+        for path, text in written.items():
+            path.write_text(text, "utf-8")
+        raise
+    print(f"{name}/ is a copy of {source}/, and the last table of gallery.toml is its own.")
+    print(f"Change both, then: make sync manifests test, make run-{name}, make deploy-{name}")
+
+
+def _renamed(text: str, source: str, name: str) -> str:
+    return text.replace(source, name).replace(catalogue()[source]["title"], name)
 
 
 def manifests() -> None:

@@ -1,0 +1,72 @@
+"""`make new`: an example that is like another, and works at once."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.catalogue import EXAMPLES
+from tests.project.conftest import Checkout
+
+NAME = "my-api"
+SOURCE = EXAMPLES[0].directory
+
+
+def files(directory: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(directory)): path.read_bytes()
+        for path in directory.rglob("*")
+        if path.is_file() and not path.is_relative_to(directory / ".venv")
+    }
+
+
+def test_a_new_example_deploys_and_keeps_the_contract(
+    checkout: Checkout, pytestconfig: pytest.Config
+) -> None:
+    # what git does not know is not copied
+    (checkout.directory / SOURCE / ".env").write_text("SECRET=1", "utf-8")
+    done = checkout.run("make", "new", f"NAME={NAME}", f"FROM={SOURCE}")
+    assert done.returncode == 0, done.stdout
+    assert f"make deploy-{NAME}" in done.stdout
+    made = files(checkout.directory / NAME)
+    assert set(made) == set(files(checkout.directory / SOURCE)) - {".env"}
+    assert not [name for name, content in made.items() if SOURCE.encode() in content]
+    assert json.loads(made["manifest.json"])["metadata"]["entrypoint"] == EXAMPLES[0].entrypoint
+
+    tables = tomllib.loads((checkout.directory / "gallery.toml").read_text("utf-8"))
+    assert list(tables) == [*(example.directory for example in EXAMPLES), NAME]
+    assert tables[NAME] == tables[SOURCE] | {"title": NAME}
+    assert f"[{NAME}]({NAME}/)" in (checkout.directory / "README.md").read_text("utf-8")
+    assert checkout.run("make").stdout.rstrip().endswith(NAME)
+
+    # its environment is that of its source
+    environments = checkout.directory / ".pytest_cache" / "d" / "environments"
+    environments.parent.mkdir(parents=True)
+    environments.symlink_to(pytestconfig.cache.mkdir("environments"))
+    contract = [f"tests/contract/test_{about}.py" for about in ("greetings", "http", "specs")]
+    done = checkout.run(
+        *(".venv/bin/pytest", "-q", "--target", "process", "-k", f"{NAME}-alice", *contract)
+    )
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"^\d\d passed", done.stdout, re.MULTILINE), done.stdout
+
+    done = checkout.run(".venv/bin/local-connect", "--port", "0", "--", "make", f"deploy-{NAME}")
+    assert done.returncode == 0, done.stdout
+    assert f"{NAME} | Deployment completed successfully" in done.stdout
+
+
+def test_what_is_refused(checkout: Checkout) -> None:
+    before = files(checkout.directory)
+    for name, source, says in (
+        ("My API", SOURCE, "'My API' cannot be a name: NAME takes"),
+        ("../elsewhere", SOURCE, "'../elsewhere' cannot be a name"),
+        ("shared", SOURCE, "shared is here already"),
+        (NAME, "no-such-example", f"FROM is one of: {SOURCE}"),
+    ):
+        done = checkout.run("make", "new", f"NAME={name}", f"FROM={source}")
+        assert done.returncode == 2
+        assert says in done.stdout
+        assert "Traceback" not in done.stdout
+        assert files(checkout.directory) == before
