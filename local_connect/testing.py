@@ -12,9 +12,10 @@ It needs httpx and rsconnect-python, which `local-connect[pytest]` brings.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
+import tempfile
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -79,7 +80,7 @@ class LocalConnect:
         #: where relative paths begin
         self.root = root or Path.cwd()
         self._contents: dict[tuple[object, ...], Content] = {}
-        self._copies = 0
+        self._deploying = threading.Lock()
         directory.mkdir(parents=True, exist_ok=True)
         self._process = self._start(options)
         self._client = httpx.Client(
@@ -147,28 +148,29 @@ class LocalConnect:
         if not directory.is_dir():
             raise LocalConnectError(f"There is no directory {directory} to deploy.")
         owner = owner or self.publisher
+        environment = environment or {}
         asked = (directory, kind, entrypoint, name, owner, access_type, vanity)
-        more = (repr(sorted((environment or {}).items())), repr(sorted(settings.items())))
-        content = self._contents.get((*asked, *more))
-        if content is None:
-            content = self._create(name or rsconnect.content_name(directory), owner)
-            fields = {"title": name or directory.name, "access_type": access_type, **settings}
-            content.change(**{key: value for key, value in fields.items() if value is not None})
-            if environment:
-                variables = [{"name": key, "value": environment[key]} for key in environment]
-                content.call("PUT", "/environment", json=variables)
-            if vanity:
-                content.call("PUT", "/vanity", json={"path": vanity})
-            self._contents[(*asked, *more)] = content
-        self._copies += 1
-        copy = self.directory / "copies" / str(self._copies) / directory.name
-        digest = rsconnect.copy(directory, copy, leave_out=self.directory)
-        try:
-            if digest != content.deployed:
-                self._deploy(content, copy, directory, kind, entrypoint)
-                content.deployed = digest
-        finally:
-            shutil.rmtree(copy.parent)
+        more = (repr(sorted(environment.items())), repr(sorted(settings.items())))
+        if access_type is not None:
+            settings["access_type"] = access_type
+        with self._deploying:
+            content = self._contents.get((*asked, *more))
+            if content is None:
+                content = self._create(name or rsconnect.content_name(directory), owner)
+                try:
+                    content.change(**{"title": name or directory.name, **settings})
+                    if environment:
+                        variables = [
+                            {"name": key, "value": environment[key]} for key in environment
+                        ]
+                        content.call("PUT", "/environment", json=variables)
+                    if vanity:
+                        content.call("PUT", "/vanity", json={"path": vanity})
+                except LocalConnectError:
+                    content.call("DELETE", "")
+                    raise
+                self._contents[(*asked, *more)] = content
+            self._update(content, directory, kind, entrypoint)
         return content
 
     def request(
@@ -247,35 +249,41 @@ class LocalConnect:
         )
         return Content(self, made["guid"], name, owner)
 
-    def _deploy(
-        self, content: Content, copy: Path, directory: Path, kind: str, entrypoint: str | None
-    ) -> None:
-        done = subprocess.run(
-            [
-                *(rsconnect.find(), "deploy", kind, "--app-id", content.guid),
-                *(("--entrypoint", entrypoint) if entrypoint else ()),
-                str(copy),
-            ],
-            env=rsconnect.environment(
-                self.directory / "home",
-                {
-                    "CONNECT_SERVER": self.url,
-                    "CONNECT_API_KEY": self.users[content.owner].api_key,
-                },
-            ),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
-        )
+    def _update(self, content: Content, directory: Path, kind: str, entrypoint: str | None) -> None:
+        """Deploy the directory as it is now, unless the content has it already."""
+        with tempfile.TemporaryDirectory(dir=self.directory) as parent:
+            copy = Path(parent) / directory.name
+            digest = rsconnect.copy(directory, copy, leave_out=self.directory)
+            if digest == content.deployed:
+                return
+            done = subprocess.run(
+                [
+                    *(rsconnect.find(), "deploy", kind, "--app-id", content.guid),
+                    *(("--entrypoint", entrypoint) if entrypoint else ()),
+                    str(copy),
+                ],
+                env=rsconnect.environment(
+                    self.directory / "home",
+                    {
+                        "CONNECT_SERVER": self.url,
+                        "CONNECT_API_KEY": self.users[content.owner].api_key,
+                    },
+                ),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+                errors="replace",
+                check=False,
+            )
         content.build_log = rsconnect.plain(done.stdout).replace(str(copy), str(directory))
         if done.returncode:
             printed = content.printed(content.jobs[:1])
             if printed.strip() not in content.build_log:
                 content.build_log += f"\nThe app printed:\n\n{printed}"
+            content.deployed = ""
             raise DeployFailed(directory, content.build_log)
+        content.deployed = digest
 
     def _user(self, name: str) -> User:
         try:

@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 from watchfiles import Change, awatch
+from watchfiles.main import FileChange
 
 from local_connect import rsconnect
 from local_connect.errors import LocalConnectError
@@ -51,17 +52,26 @@ async def watch(server: Server, watched: Watched) -> None:
     changes = awatch(watched.directory, watch_filter=matters, debounce=_LONGEST_BURST, step=_QUIET)
     with tempfile.TemporaryDirectory(prefix="local-connect-watch-") as scratch:
         deployment = _Deployment(server, watched, Path(scratch), data)
-        await deployment.find_content()
         while True:
             change = asyncio.create_task(anext(changes))
             # it listens from here on, so that nothing is lost while rsconnect deploys
             await asyncio.sleep(0)
             try:
                 await deployment.deploy()
-                await change
-            except BaseException:
+                await _seen(change, watched.directory)
+            finally:
                 change.cancel()
-                raise
+
+
+async def _seen(change: asyncio.Task[set[FileChange]], directory: Path) -> None:
+    """Wait for the change; what the system cannot do for us is said in words."""
+    try:
+        await change
+    except (OSError, RuntimeError) as error:
+        raise LocalConnectError(
+            f"{directory} cannot be watched: {error}. With WATCHFILES_FORCE_POLLING=1 in the "
+            "environment it is looked through every so often, without the system's help."
+        ) from error
 
 
 class _Deployment:
@@ -80,8 +90,8 @@ class _Deployment:
     def _address(self) -> str:
         return f"{self._server.url}/content/{self._guid}/"
 
-    async def find_content(self) -> None:
-        """The author's content of the directory's name; new content is open to everyone."""
+    async def _find_content(self) -> None:
+        """Take the author's content of the directory's name; new content is open to everyone."""
         name = self._watched.name
         async with self._client() as client:
             query = {"name": name, "owner_guid": self._author.guid}
@@ -97,6 +107,8 @@ class _Deployment:
         """Deploy the directory as it is now, unless that is what is served already."""
         name = self._watched.name
         began = time.monotonic()
+        if not self._watched.directory.is_dir():
+            raise LocalConnectError(f"{self._watched.directory}, which was watched, is gone.")
         with tempfile.TemporaryDirectory(dir=self._scratch) as parent:
             copy = Path(parent) / self._watched.directory.name
             try:
@@ -104,16 +116,13 @@ class _Deployment:
                     rsconnect.copy, self._watched.directory, copy, leave_out=self._data
                 )
             except OSError as error:
-                if not self._watched.directory.is_dir():
-                    raise LocalConnectError(
-                        f"{self._watched.directory}, which was watched, is gone."
-                    ) from None
                 # it is being written, and will have changed again in a moment
                 log(f"{name}: {error.filename}: {error.strerror}")
                 return
             if digest == self._deployed:
                 return
             log(f"{name}: deploying {self._watched.directory}")
+            await self._find_content()
             status, output = await self._run(copy)
         clear_progress()
         if status == 0:

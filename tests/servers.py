@@ -8,11 +8,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+
+from local_connect.testing import User
 
 LOCAL_CONNECT = Path(sys.executable).with_name("local-connect")
 
@@ -21,17 +22,6 @@ PATIENCE = 60
 
 _ADDRESS = re.compile(r"serves at (http://\S+) ")
 _ADMINISTRATOR = re.compile(r"^ .+ administrator +key (\S+) ", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class User:
-    """One identity, as `GET /__local__/users` describes it."""
-
-    username: str
-    guid: str
-    user_role: str
-    groups: list[str]
-    api_key: str
 
 
 class LocalConnect:

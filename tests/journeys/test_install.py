@@ -35,6 +35,7 @@ def test_wheel_and_checkout_hold_the_whole_package(
         check=True,
     )
     tracked = sorted(filter(None, listing.stdout.split("\0")))
+    assert "local_connect/py.typed" in tracked
     assert from_wheel.files == tracked
     assert from_checkout.files == tracked
 

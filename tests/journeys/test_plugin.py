@@ -112,6 +112,9 @@ def test_mistakes(local_connect, mine):
         local_connect.deploy("nowhere")
     with pytest.raises(LocalConnectError, match="access_type is not one of"):
         local_connect.deploy(mine, access_type="everyone")
+    everything = local_connect.request("GET", "/__api__/v1/content", as_user="maria").json()
+    assert [item["name"] for item in everything].count(api.name) == 1
+    assert f"{api.name}-2" not in [item["name"] for item in everything]
 
 def test_that_fails(local_connect, mine):
     (mine / "requirements.txt").write_text("flask==0.0.0.1\\n")
