@@ -19,9 +19,12 @@ from playwright.sync_api import Playwright, sync_playwright
 
 from tests import browsers
 from tests.catalogue import EXAMPLES
+from tests.fuzz.tries import pytest_terminal_summary
 from tests.targets import TARGETS, Content, Target
 from tests.targets.base import NotDeployedError
 from tests.targets.process import Process
+
+__all__ = ["pytest_terminal_summary"]
 
 #: stands for the targets or examples of a test that has none
 NOWHERE = [None]

@@ -7,9 +7,7 @@ import pytest
 from tests.deploy.conftest import from_our_code
 from tests.fuzz.shelf import Shelf, standing
 from tests.fuzz.site import Site, running_site
-from tests.fuzz.tries import MADE, pytest_terminal_summary
-
-__all__ = ["pytest_terminal_summary"]
+from tests.fuzz.tries import MADE
 
 
 @pytest.fixture(scope="session")

@@ -17,9 +17,6 @@ MADE: Counter[str] = Counter()
 
 _EXAMPLES = 100
 
-#: more than one conftest may have the summary
-_SAID = pytest.StashKey[bool]()
-
 settings.register_profile(
     "full",
     max_examples=_EXAMPLES,
@@ -51,10 +48,7 @@ def tries(number: int) -> settings:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many inputs were judged in all, once."""
-    if terminalreporter.config.stash.setdefault(_SAID, False):
-        return
-    terminalreporter.config.stash[_SAID] = True
+    """Say how many inputs were judged in all."""
     made = {
         report.nodeid: number
         for reports in terminalreporter.stats.values()
