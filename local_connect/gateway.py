@@ -20,7 +20,7 @@ from local_connect import access
 from local_connect.addresses import Addresses
 from local_connect.deploys import Deploys
 from local_connect.errors import ApiError, NotDeployed, NotFound
-from local_connect.identity import KEY_HEADERS, SESSION_COOKIE, Identities, without_session
+from local_connect.identity import KEY_HEADERS, Identities, is_session, without_session
 from local_connect.pages import wants_page
 from local_connect.processes import ContentProcess, ProcessFailed, ProcessTooSlow
 from local_connect.store import Bundle, Content, Store, User
@@ -255,6 +255,8 @@ class Gateway:
         except aiohttp.ClientResponseError as error:
             raise ApiError(f"The app's answer is not HTTP: {error.message}", status=502) from error
         except aiohttp.ClientError as error:
+            if fault := request.content.exception():
+                raise fault from error
             did = "process ended" if await process.ends() else "server closed the connection"
             raise ApiError(
                 f"The app's {did} without an answer; this server's terminal shows what it printed.",
@@ -357,11 +359,11 @@ def _named_in_connection(headers: MultiMapping[str]) -> set[str]:
 def _below(mount: str, cookie: str) -> str:
     """A `Set-Cookie` that reaches the content only: its path is the mount or lies below it.
 
-    Empty for a cookie that poses as the session of this server.
+    Empty for a cookie that poses as the session of a server such as this.
     """
     pair, *attributes = (part.strip() for part in cookie.split(";"))
     # a browser sends a cookie with no name, `=x=y`, back as `x=y`
-    if pair.lstrip("= \t").partition("=")[0].strip() == SESSION_COOKIE:
+    if is_session(pair.lstrip("= \t").partition("=")[0].strip()):
         return ""
     path = f"{mount}/"
     kept = []

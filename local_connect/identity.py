@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -19,8 +20,7 @@ KEY_HEADERS = ("X-RSC-Authorization", "Authorization")
 
 ROLES = ("viewer", "publisher", "administrator")
 
-#: the cookie of a browser that has signed in
-SESSION_COOKIE = "local-connect-session"
+_SESSION_COOKIE = re.compile(r"local-connect-session-\d+", re.ASCII)
 
 #: seconds that a page with a form may stay open
 _FORM_SECONDS = 12 * 3600.0
@@ -77,6 +77,8 @@ class Identities:
         self._by_key: dict[str, User] = {}
         self._sessions: dict[str, str] = {}
         self._forms: dict[str, _Form] = {}
+        #: the name of the session's cookie, set once the server listens
+        self.cookie = ""
 
     def seed(self, identities: tuple[Identity, ...]) -> None:
         """Make the records agree with `identities`.
@@ -142,7 +144,7 @@ class Identities:
 
     def from_session(self, request: web.Request) -> User | None:
         """Who signed in with this browser. Two session cookies, one of them planted, are none."""
-        return self._of_sessions(session_tokens(request.headers.getall("Cookie", [])))
+        return self._of_sessions(self._session_tokens(request))
 
     def sign_in(self, username: str) -> str | None:
         """A new session's token for the user of that name, if there is one."""
@@ -162,8 +164,7 @@ class Identities:
         now = time.monotonic()
         self._forms = {token: form for token, form in self._forms.items() if form.until > now}
         token = secrets.token_urlsafe(32)
-        sessions = session_tokens(request.headers.getall("Cookie", []))
-        self._forms[token] = _Form(now + _FORM_SECONDS, sessions)
+        self._forms[token] = _Form(now + _FORM_SECONDS, self._session_tokens(request))
         return token
 
     def take_form(self, token: str) -> bool:
@@ -191,6 +192,12 @@ class Identities:
         user = self._by_guid.get(self._sessions.get(tokens[0], ""))
         return user if user and not user.locked else None
 
+    def _session_tokens(self, request: web.Request) -> list[str]:
+        """The values of our session cookie in a request."""
+        cookies = request.headers.getall("Cookie", [])
+        pairs = (pair.partition("=") for cookie in cookies for pair in cookie.split(";"))
+        return [value.strip() for name, _, value in pairs if name.strip() == self.cookie]
+
     def _owner(self, key: str) -> User:
         owner = self._owner_of_job_key(key)
         user = self._by_guid.get(owner) if owner else self._by_key.get(key)
@@ -199,13 +206,21 @@ class Identities:
         return user
 
 
-def session_tokens(cookies: list[str]) -> list[str]:
-    """The values of our session cookie in the `Cookie` headers of a request."""
-    pairs = (pair.partition("=") for cookie in cookies for pair in cookie.split(";"))
-    return [value.strip() for name, _, value in pairs if name.strip() == SESSION_COOKIE]
+def session_cookie(port: int) -> str:
+    """The name of the cookie of a browser that has signed in to the server at a port.
+
+    Browsers do not tell ports apart, so servers on one host that had one name for it would
+    sign each other's visitors out.
+    """
+    return f"local-connect-session-{port}"
+
+
+def is_session(name: str) -> bool:
+    """Whether a cookie of that name is a session of ours, or of a server at another port."""
+    return _SESSION_COOKIE.fullmatch(name) is not None
 
 
 def without_session(cookie: str) -> str:
-    """A `Cookie` header less our session."""
+    """A `Cookie` header less our session, and those of servers at other ports."""
     pairs = (pair.strip() for pair in cookie.split(";"))
-    return "; ".join(pair for pair in pairs if pair.partition("=")[0].strip() != SESSION_COOKIE)
+    return "; ".join(pair for pair in pairs if not is_session(pair.partition("=")[0].strip()))

@@ -19,7 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from local_connect.api.common import rooms
 from local_connect.errors import ApiError, BadRequest, Forbidden, NotDeployed
-from local_connect.identity import KEY_HEADERS, SESSION_COOKIE
+from local_connect.identity import KEY_HEADERS
 from local_connect.store import User
 
 routes = web.RouteTableDef()
@@ -105,9 +105,9 @@ async def sign_in(request: web.Request) -> web.Response:
         session = identities.sign_in(username)
         if session is None:
             raise BadRequest(f"There is no user {username}.")
-        response.set_cookie(SESSION_COOKIE, session, path="/", httponly=True, samesite="Lax")
+        response.set_cookie(identities.cookie, session, path="/", httponly=True, samesite="Lax")
     else:
-        response.del_cookie(SESSION_COOKIE, path="/")
+        response.del_cookie(identities.cookie, path="/")
     return response
 
 

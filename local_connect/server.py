@@ -20,12 +20,13 @@ from local_connect.addresses import Addresses
 from local_connect.api.common import ROOMS, Rooms
 from local_connect.bundles import discard_unrecorded
 from local_connect.config import Settings
+from local_connect.connections import check_parser, connections
 from local_connect.deploys import Deploys
 from local_connect.environments import Environments, find_pythons
 from local_connect.errors import ApiError, BadRequest, Conflict, LocalConnectError
 from local_connect.gateway import Gateway
 from local_connect.history import History
-from local_connect.identity import DEFAULT_IDENTITIES, Identities
+from local_connect.identity import DEFAULT_IDENTITIES, Identities, session_cookie
 from local_connect.jobs import Jobs
 from local_connect.lock import hold
 from local_connect.log import log
@@ -46,6 +47,7 @@ class Server:
     """A Connect-compatible server on one address and one data directory."""
 
     def __init__(self, settings: Settings) -> None:
+        check_parser()
         self._settings = settings
         identities = users_file.read(settings.users) if settings.users else DEFAULT_IDENTITIES
         self._addresses = Addresses(settings.host, settings.external_url)
@@ -60,6 +62,7 @@ class Server:
         )
         self._identities.seed(identities)
         self._runner: web.AppRunner | None = None
+        self._listening: asyncio.Server | None = None
         self._background: tuple[asyncio.Task[Any], ...] = ()
         #: the address without a slash at the end, once the server listens
         self.url = ""
@@ -89,6 +92,8 @@ class Server:
     async def start(self) -> None:
         """Listen; raise `LocalConnectError` where the address cannot be had."""
         listener = _listen(self._settings.host, self._settings.port)
+        port = listener.getsockname()[1]
+        self._identities.cookie = session_cookie(port)
         discard_unrecorded(self._store)
         pythons = asyncio.create_task(find_pythons())
         deploys = Deploys(
@@ -144,16 +149,21 @@ class Server:
         )
         logging.getLogger("aiohttp.server").addFilter(_is_ours)
         await self._runner.setup()
-        await web.SockSite(self._runner, listener).start()
+        assert self._runner.server is not None  # noqa: S101 (it has been set up)
+        self._listening = await asyncio.get_running_loop().create_server(
+            connections(self._runner.server), sock=listener
+        )
         self._processes.run()
         deploys.resume()
         self._background = (pythons, asyncio.create_task(deploys.clean()))
         host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
-        self.url = f"http://{host}:{listener.getsockname()[1]}"
+        self.url = f"http://{host}:{port}"
         deploys.server_url = f"{self.url}/"
 
     async def stop(self) -> None:
         """Refuse new requests, then end tasks and processes; nothing is left running."""
+        if self._listening:
+            self._listening.close()
         if self._runner:
             await self._runner.cleanup()
         for task in self._background:
@@ -224,9 +234,6 @@ def _front(gateway: Gateway, addresses: Addresses, identities: Identities) -> Mi
         try:
             if not request.raw_path.startswith("/"):
                 raise BadRequest("The request's target is not a path.")
-            if "Upgrade" in request.headers and "Transfer-Encoding" in request.headers:
-                # aiohttp may take the chunks for the other protocol and wait for ever
-                raise BadRequest("A request in chunks cannot ask to upgrade its connection.")
             addresses.base_url(request)
             if target:
                 return await gateway.handle(request, target)
@@ -239,6 +246,10 @@ def _front(gateway: Gateway, addresses: Addresses, identities: Identities) -> Mi
             refusal = ApiError(f"{answer.reason}.", status=answer.status)
         except ConnectionError:
             raise
+        except HttpProcessingError as error:
+            unreadable = _refuse(BadRequest(f"The request's body is not HTTP: {error.message}"))
+            unreadable.force_close()
+            return unreadable
         except (IntegrityError, NoResultFound):
             meanwhile = "What this request is about was changed or deleted meanwhile."
             return _refuse(Conflict(meanwhile, code=0))

@@ -50,6 +50,11 @@ class LocalConnect:
         return str(self.client.base_url).rstrip("/")
 
     @property
+    def session_cookie(self) -> str:
+        """The name of the cookie of a browser that has signed in."""
+        return f"local-connect-session-{self.client.base_url.port}"
+
+    @property
     def output(self) -> str:
         """What it has printed since it started."""
         return output_file(self.data).read_text("utf-8")

@@ -23,8 +23,6 @@ ECHO = packed(app())
 #: what a browser that goes to an address asks for
 HTML = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
-SESSION_COOKIE = "local-connect-session"
-
 
 def refusal(answer: httpx.Response, status: int) -> str:
     """The text of a refusal of the API, once it has the shape that every one has."""

@@ -5,6 +5,7 @@ It holds no attack of its own: a test runs one in a page of it, as the page's sc
 
 SOURCE = '''
 import json
+import os
 
 #: the mark that a request carried -> who the app was told the visitor is
 seen = {}
@@ -21,10 +22,12 @@ self.addEventListener("fetch", event => {
 });
 """
 
+SESSION = "local-connect-session-" + os.environ["CONNECT_SERVER"].split(":")[2].rstrip("/")
+
 HOSTILE = [
-    ("Set-Cookie", "local-connect-session=planted; Path=/"),
-    ("Set-Cookie", "local-connect-session=planted"),
-    ("Set-Cookie", "=local-connect-session=planted; Path=/"),
+    ("Set-Cookie", f"{SESSION}=planted; Path=/"),
+    ("Set-Cookie", f"{SESSION}=planted"),
+    ("Set-Cookie", f"={SESSION}=planted; Path=/"),
     ("Set-Cookie", "tossed=1; Path=/"),
     ("Set-Cookie", "tossed=2; Path=/content/"),
     ("Service-Worker-Allowed", "/"),

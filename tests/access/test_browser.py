@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
 
-from tests.access.conftest import SESSION_COOKIE, create, deploy, wsgi
+from tests.access.conftest import create, deploy, wsgi
 from tests.access.hostile import SOURCE
 from tests.browsers import PATIENCE, launched
 from tests.deploy.conftest import Content
@@ -76,7 +76,10 @@ def who(page: Page, content: Content) -> Any:
 
 def still(page: Page, name: str, content: Content) -> None:
     """The visitor is who they were, in this browser and as the content sees them."""
-    sessions = [cookie for cookie in page.context.cookies() if cookie.get("name") == SESSION_COOKIE]
+    name_of_session = content.server.session_cookie
+    sessions = [
+        cookie for cookie in page.context.cookies() if cookie.get("name") == name_of_session
+    ]
     assert [(cookie.get("path"), cookie.get("httpOnly")) for cookie in sessions] == [("/", True)]
     assert who(page, content) == name
 
@@ -117,7 +120,7 @@ def test_to_be_another_and_nobody(page: Page, hostile: Content) -> None:
     page.get_by_role("button", name="Nobody").click()
     expect(page.locator("[aria-current]")).to_contain_text("Nobody")
     assert who(page, hostile) is None
-    assert page.context.cookies() == [] or SESSION_COOKIE not in {
+    assert page.context.cookies() == [] or hostile.server.session_cookie not in {
         cookie.get("name") for cookie in page.context.cookies()
     }
 
@@ -342,7 +345,7 @@ def test_its_server_cannot_set_cookies_for_others(
     trap: Page, hostile: Content, target: Content
 ) -> None:
     cookies = {(cookie.get("name"), cookie.get("path")) for cookie in trap.context.cookies()}
-    assert cookies == {(SESSION_COOKIE, "/"), ("tossed", hostile.path)}
+    assert cookies == {(hostile.server.session_cookie, "/"), ("tossed", hostile.path)}
     visit = trap.context.new_page()
     visit.goto(f"{target.path}who")
     told = visit.evaluate("JSON.parse(document.body.innerText)")
@@ -352,9 +355,10 @@ def test_its_server_cannot_set_cookies_for_others(
 
 
 def test_its_script_cannot_take_the_session(trap: Page, hostile: Content, target: Content) -> None:
-    assert SESSION_COOKIE not in run(trap, "return document.cookie")
+    session = hostile.server.session_cookie
+    assert session not in run(trap, "return document.cookie")
     for path in ("/", "/__login__", target.path):
-        run(trap, f"document.cookie = '{SESSION_COOKIE}=planted; path=' + argument", path)
+        run(trap, f"document.cookie = '{session}=planted; path=' + argument", path)
     # where it could add one of the same name, the visitor is nobody rather than someone else
     trap.context.new_page().goto(f"{target.path}who")
     assert who(trap, hostile) == "bob"

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tests.access.conftest import HTML, SESSION_COOKIE, raw, refusal
+from tests.access.conftest import HTML, raw, refusal
 from tests.deploy.conftest import Content
 from tests.servers import LocalConnect
 
@@ -36,7 +36,7 @@ class Browser:
 
     @property
     def session(self) -> str | None:
-        return self.client.cookies.get(SESSION_COOKIE)
+        return self.client.cookies.get(self.server.session_cookie)
 
     def visit(self, path: str, **headers: str) -> httpx.Response:
         return self.client.get(path, headers=headers)
@@ -148,7 +148,9 @@ def test_the_api_answers_a_browser_in_json_too(browser: Browser, path: str) -> N
 def test_the_cookie(browser: Browser) -> None:
     (header,) = browser.choose("alice").headers.get_list("Set-Cookie")
     (cookie,) = SimpleCookie(header).values()
-    assert cookie.key == SESSION_COOKIE
+    assert cookie.key == browser.server.session_cookie
+    # a browser does not tell the ports of a host apart
+    assert str(browser.server.client.base_url.port) in cookie.key
     assert cookie["httponly"]
     assert cookie["samesite"] == "Lax"
     assert cookie["path"] == "/"
@@ -176,7 +178,7 @@ def test_to_be_another_and_to_be_nobody(browser: Browser, shared: dict[str, Cont
     assert browser.viewer(content) is None
     # what was a session is one no more, at the server either
     for session in sessions:
-        cookie = f"{SESSION_COOKIE}={session}"
+        cookie = f"{content.server.session_cookie}={session}"
         assert (
             viewer_in(content.server.get(content.path, user=None, headers={"Cookie": cookie}))
             is None
@@ -442,19 +444,23 @@ def test_two_sessions_are_none(browser: Browser, shared: dict[str, Content]) -> 
         headers = [("Cookie", cookie) for cookie in cookies]
         return viewer_in(content.server.client.get(content.path, headers=headers))
 
-    good = f"{SESSION_COOKIE}={bob}"
+    name = content.server.session_cookie
+    good = f"{name}={bob}"
     assert seen(good) == "bob"
     assert seen(f"a=b; {good}; c=d") == "bob"
     for other in (alice, bob, "", "planted"):
-        planted = f"{SESSION_COOKIE}={other}"
+        planted = f"{name}={other}"
         for cookies in (f"{planted}; {good}", f"{good};{planted}", f"{good}; a=b; {planted}"):
             assert seen(cookies) is None
         assert seen(planted, good) is None
         assert seen(good, planted) is None
-    assert seen(f"{good}; {SESSION_COOKIE}") is None
-    assert seen(f"{SESSION_COOKIE}={bob}x") is None
-    assert seen(f'{SESSION_COOKIE}="{bob}"') is None
-    assert seen(f"{SESSION_COOKIE.upper()}={bob}") is None
+    assert seen(f"{good}; {name}") is None
+    assert seen(f"{name}={bob}x") is None
+    assert seen(f'{name}="{bob}"') is None
+    assert seen(f"{name.upper()}={bob}") is None
+    assert seen(f"{name}9={bob}") is None
+    # the session of a server at another port is none of ours, and none of the content's
+    assert seen(f"{name}9={alice}; {good}") == "bob"
 
 
 def test_the_key_goes_before_the_session(browser: Browser, shared: dict[str, Content]) -> None:

@@ -239,7 +239,7 @@ def test_cookies_stay_below_it(own: Content) -> None:
         own,
         wsgi(
             "def app(environ, start_response):\n"
-            "    cookies = ['a=b; Path=/', 'c=d', 'local-connect-session=x; Path=/']\n"
+            "    cookies = ['a=b; Path=/', 'c=d', 'local-connect-session-1=x; Path=/']\n"
             "    start_response('200 OK', [('Set-Cookie', cookie) for cookie in cookies])\n"
             "    return [b'']\n"
         ),

@@ -220,6 +220,18 @@ def test_a_data_directory_that_cannot_be(tmp_path: Path) -> None:
     assert line.startswith("Error: The data directory ")
 
 
+def test_without_the_parser_that_reads_requests_strictly(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIOHTTP_NO_EXTENSIONS", "1")
+    done = run(data, "--", "true")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("Error: aiohttp runs without its C extensions")
+    assert "AIOHTTP_NO_EXTENSIONS" in line
+    assert not data.exists()
+
+
 def test_what_is_private_stays_private(server: LocalConnect) -> None:
     # keys are in the data directory, so it is for the person who runs the server
     assert server.data.stat().st_mode & 0o077 == 0

@@ -178,8 +178,9 @@ class Shown:
     before: bytes
     proper: bool
 
-    def header(self, secret: str) -> Header:
-        return self.name, self.before + secret.encode()
+    def header(self, site: Site, secret: str) -> Header:
+        before = self.before.replace(b"<session>", site.server.session_cookie.encode())
+        return self.name, before + secret.encode()
 
 
 SHOWN = [
@@ -189,7 +190,7 @@ SHOWN = [
         (_KEY_HEADERS, _SCHEMES[:_PROPER], True),
         (_KEY_HEADERS, _SCHEMES[_PROPER:], False),
         (_MISNAMED, _SCHEMES[:_PROPER], False),
-        ((b"Cookie",), tuple(before + b"local-connect-session=" for before in _COOKIES * 2), True),
+        ((b"Cookie",), tuple(before + b"<session>=" for before in _COOKIES * 2), True),
     )
     for name in names
     for before in befores
@@ -269,7 +270,7 @@ def _sign_in(site: Site, user: str) -> str:
         page = browser.get("/__login__").raise_for_status().text
         token = page.partition('name="token" value="')[2].partition('"')[0]
         browser.post("/__login__", data={"token": token, "username": user})
-        return browser.cookies["local-connect-session"]
+        return browser.cookies[site.server.session_cookie]
 
 
 @tries(5_000)
@@ -279,7 +280,7 @@ def test_headers(site: Site, door: Door, sessions: dict[str, str], visit: Visit)
         sessions[shown.user] if shown.name == b"Cookie" else site.key(shown.user)
     )
     headers = [
-        header.header(secrets(header)) if isinstance(header, Shown) else header
+        header.header(site, secrets(header)) if isinstance(header, Shown) else header
         for header in visit.headers
     ]
     target = site.open.mounts[visit.mount].encode() + visit.path

@@ -103,7 +103,7 @@ HEADERS = (
     b"Connection: Upgrade\r\nUpgrade: h2c",
     b"Expect: 100-continue",
     b"Expect: mallory",
-    b"Cookie: a=b; local-connect-session=mallory",
+    b"Cookie: a=b; local-connect-session-3939=mallory",
     b"Cookie: \xff=\xfe; =; ;;;",
     b"Accept: text/html",
     b"Accept: text/html\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document",

@@ -9,7 +9,7 @@ import pytest
 from tests.gateway.conftest import Site
 
 PLAIN = ("Content-Type", "text/plain")
-SESSION = "local-connect-session"
+SESSION = "local-connect-session-3939"
 
 
 class TestStatus:

@@ -1,6 +1,7 @@
 """Where a request ends and the next begins is never in doubt: smuggling is refused or harmless."""
 
 import time
+from contextlib import ExitStack
 
 import pytest
 
@@ -173,21 +174,51 @@ def test_other_protocols(probe: Site) -> None:
 
 @pytest.mark.parametrize("protocol", ["websocket", "h2c", "TLS/1.0"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_an_upgrade_is_a_request_like_any_other(probe: Site, protocol: str, method: str) -> None:
-    lines = ["Connection: Upgrade", f"Upgrade: {protocol}", "Content-Length: 5"]
+@pytest.mark.parametrize(
+    ("framing", "body"), [("Content-Length: 5", b"hello"), ("Transfer-Encoding: chunked", CHUNKED)]
+)
+def test_an_upgrade_is_a_request_like_any_other(
+    probe: Site, protocol: str, method: str, framing: str, body: bytes
+) -> None:
+    lines = ["Connection: Upgrade", f"Upgrade: {protocol}", framing]
     with probe.wire() as wire:
-        wire.send(probe.request(*lines, method=method, body=b"hello"))
+        wire.send(probe.request(*lines, method=method, body=body))
         answer = wire.answer()
         assert answer.json["size"] == 5
         assert answer.all("Connection") == [b"close"]
         assert wire.ended
 
 
-@pytest.mark.parametrize("pause", [0, 0.2])
-def test_an_upgrade_in_chunks_is_refused(probe: Site, pause: float) -> None:
-    lines = ["Connection: Upgrade", "Upgrade: websocket", "Transfer-Encoding: chunked"]
-    with probe.wire() as wire:
-        wire.send(probe.request(*lines, method="POST"))
-        time.sleep(pause)
-        wire.send(b"5\r\nhello\r\n0\r\n\r\n")
-        assert wire.answer().status == 400
+@pytest.mark.parametrize("upgrade", [[], ["Connection: Upgrade", "Upgrade: websocket"]])
+@pytest.mark.parametrize(
+    # one that the app reads, one that this server reads, and one that nobody reads
+    "path",
+    ["{mount}/echo", "/__api__/v1/content", "/__api__/v1/tags/1"],
+)
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"5\r\nhelloXX0\r\n\r\n",
+        # a trailer that a server might take for a header
+        b"5\r\nhello\r\n0\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+    ],
+)
+def test_a_body_that_breaks(probe: Site, upgrade: list[str], path: str, body: bytes) -> None:
+    """Wherever the bytes are parted, there is an answer, and an end of the connection."""
+    key = f"Authorization: Key {probe.server.users['admin'].api_key}"
+    head = probe.request(*upgrade, "Transfer-Encoding: chunked", key, method="POST").replace(
+        f"{probe.mount}/echo".encode(), path.format(mount=probe.mount).encode()
+    )
+    with ExitStack() as stack:
+        wires = [stack.enter_context(probe.wire()) for _ in body]
+        for cut, wire in enumerate(wires):
+            wire.send(head + body[:cut])
+        # until those who read the body wait for the rest of it
+        time.sleep(0.2)
+        for cut, wire in enumerate(wires):
+            # less than aiohttp waits for the rest of a body that nobody reads
+            wire.socket.settimeout(8)
+            wire.send(body[cut:])
+        for cut, wire in enumerate(wires):
+            assert wire.answer().status in (400, 501), cut
+            assert wire.ended, cut

@@ -6,7 +6,7 @@ import pytest
 
 from tests.gateway.conftest import Site
 
-SESSION = "local-connect-session"
+SESSION = "local-connect-session-3939"
 
 #: of one connection, by name or because `Connection` names them
 HOP_BY_HOP = (
