@@ -58,12 +58,16 @@ def test_a_new_example_deploys_and_keeps_the_contract(
 
 
 def test_what_is_refused(checkout: Checkout) -> None:
+    project = checkout.directory / EXAMPLES[1].directory / "pyproject.toml"
+    project.write_text(project.read_text("utf-8").replace("requires-python", "#"), "utf-8")
     before = files(checkout.directory)
     for name, source, says in (
         ("My API", SOURCE, "'My API' cannot be a name: NAME takes"),
         ("../elsewhere", SOURCE, "'../elsewhere' cannot be a name"),
         ("shared", SOURCE, "shared is here already"),
         (NAME, "no-such-example", f"FROM is one of: {SOURCE}"),
+        # which is found out when the directory is there
+        (NAME, EXAMPLES[1].directory, f"{NAME}/pyproject.toml must say which Python it needs"),
     ):
         done = checkout.run("make", "new", f"NAME={name}", f"FROM={source}")
         assert done.returncode == 2
