@@ -143,6 +143,10 @@ def test_on_a_terminal(newcomer: Newcomer) -> None:
     assert "\r\x1b[Kmy-api: Building Python API..." in text
     assert "\x1b[32mmy-api: deployed in " in text
     assert "Stopping." in text
+    # what was deployed holds the app, and not the server's own state
+    (deployed,) = (newcomer.api / ".local-connect" / "bundles").glob("*/app")
+    assert not (deployed / ".local-connect").exists()
+    assert (deployed / "app.py").exists()
 
 
 def test_what_cannot_be_watched(newcomer: Newcomer) -> None:
