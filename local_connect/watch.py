@@ -22,6 +22,9 @@ from local_connect.server import Server
 _QUIET = 100
 _LONGEST_BURST = 1600
 
+#: bytes of one line that rsconnect prints, such as that of all packages
+_LINE_BYTES = 1 << 20
+
 
 @dataclass(frozen=True)
 class Watched:
@@ -116,8 +119,8 @@ class _Deployment:
                     rsconnect.copy, self._watched.directory, copy, leave_out=self._data
                 )
             except OSError as error:
-                # it is being written, and will have changed again in a moment
-                log(f"{name}: {error.filename}: {error.strerror}")
+                # often it is being written, and will have changed again in a moment
+                log(f"{name}: not deployed: {error.filename}: {error.strerror}", colour="red")
                 return
             if digest == self._deployed:
                 return
@@ -177,6 +180,7 @@ class _Deployment:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
+            limit=_LINE_BYTES,
         )
         assert process.stdout is not None  # noqa: S101 (it is a pipe, by the call above)
         output = ""
