@@ -3,14 +3,16 @@
 import re
 import tomllib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+FILE = ROOT / "gallery.toml"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    directory: str
+    path: Path
     title: str
     framework: str
     entrypoint: str
@@ -28,8 +30,8 @@ class Example:
     browsable: bool = False
 
     @property
-    def path(self) -> Path:
-        return ROOT / self.directory
+    def directory(self) -> str:
+        return self.path.name
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -42,10 +44,13 @@ class Example:
         return all(getattr(self, name) not in (None, False) for name in names)
 
 
-def load(file: Path = ROOT / "gallery.toml") -> tuple[Example, ...]:
-    """Every example of the file; a key that is unknown or missing is an error."""
+@cache
+def load(file: Path = FILE) -> tuple[Example, ...]:
+    """Every example of the file, beside which they are; an unknown or missing key is an error."""
     tables = tomllib.loads(file.read_text(encoding="utf-8"))
-    return tuple(Example(directory=directory, **table) for directory, table in tables.items())
+    return tuple(
+        Example(path=file.parent / directory, **table) for directory, table in tables.items()
+    )
 
 
 EXAMPLES = load()

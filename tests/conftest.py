@@ -17,8 +17,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Playwright, sync_playwright
 
-from tests import browsers
-from tests.catalogue import EXAMPLES
+from tests import browsers, catalogue
 from tests.fuzz.tries import pytest_terminal_summary
 from tests.targets import TARGETS, Content, Target
 from tests.targets.base import NotDeployedError
@@ -36,6 +35,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         choices=sorted(TARGETS),
         help="where to test the examples; may be repeated; by default all but connect",
+    )
+    parser.addoption(
+        "--catalogue",
+        type=Path,
+        default=catalogue.FILE,
+        metavar="FILE",
+        help="the list of the examples, which are beside it; by default gallery.toml",
     )
     parser.addoption(
         "--connect-server",
@@ -69,7 +75,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     needs = [name for mark in metafunc.definition.iter_markers("needs") for name in mark.args]
-    examples = [example for example in EXAMPLES if example.has(*needs)]
+    listed = catalogue.load(metafunc.config.getoption("catalogue"))
+    examples = [example for example in listed if example.has(*needs)]
     targets = metafunc.config.getoption("target") or [
         name for name, target in TARGETS.items() if target.by_default
     ]

@@ -69,6 +69,19 @@ def test_a_client_cannot_say_who_it_is(content: Content, value: bytes) -> None:
     assert sorted(response.json()["groups"]) == sorted(viewer.groups if viewer else [])
 
 
+def test_nothing_else_says_who_the_viewer_is(content: Content) -> None:
+    assert content.example.hello is not None
+    assert content.example.groups is not None
+    viewer = content.viewer
+    query = "?user=mallory&username=mallory&name=mallory&group=root&groups=root"
+    names = (b"X-Forwarded-User", b"X-Remote-User", b"Remote-User", b"X-User", b"From")
+    headers = [(name, b"mallory") for name in names] + [(b"Cookie", b"user=mallory")]
+    greeting = content.get(content.example.hello + query, headers=headers)
+    assert greeting.json() == greeting_of(viewer)
+    answer = content.get(content.example.groups + query, headers=headers)
+    assert sorted(answer.json()["groups"]) == sorted(viewer.groups if viewer else [])
+
+
 def test_root_leads_to_the_greeting(content: Content) -> None:
     response = content.get("")
     assert response.status_code in (302, 303, 307)
