@@ -26,7 +26,7 @@ import httpx
 
 from tests.deploy.conftest import Content, assert_recorded
 from tests.deploy.test_life import content_processes
-from tests.processes.conftest import app
+from tests.processes.conftest import app, deployments
 from tests.publishing import archive_of, create, deploy, publish, upload
 from tests.servers import LocalConnect, running_server
 
@@ -146,6 +146,8 @@ def check(contents: list[Content], serves: list[set[str]], failures: Counter[str
             failures[f"content serves {version}, not {serves[number]}"] += 1
         else:
             serves[number] = {version}
+        if any(record["end_time"] is None for record in deployments(content)):
+            failures["record of a deployment that never ends"] += 1
     try:
         assert_recorded(contents[0].server)
     except AssertionError as error:

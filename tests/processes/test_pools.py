@@ -40,6 +40,14 @@ def test_processes_come_with_the_load_up_to_the_maximum(server: LocalConnect) ->
     assert len(active_jobs(content)) == 2
 
 
+def test_the_load_that_another_process_starts_at(server: LocalConnect) -> None:
+    content = publish(server, app(), max_processes=2, max_conns_per_process=4, load_factor=1)
+    pids(content, at_once=3)
+    assert len(pids(content, at_once=3)) == 1
+    change(content, load_factor=0.25)
+    assert eventually(lambda: len(pids(content, at_once=3)) == 2)
+
+
 def test_one_process_where_one_is_the_maximum(server: LocalConnect) -> None:
     content = publish(server, app(), max_processes=1, max_conns_per_process=2)
     pids(content, at_once=6)
