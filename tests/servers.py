@@ -143,12 +143,18 @@ def run(data: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 
 def environment() -> dict[str, str]:
-    """This process's environment, less what would direct the server or its command elsewhere."""
-    return {
+    """This process's environment, less what would direct the server or its command elsewhere.
+
+    Its PATH is short, as every interpreter on it costs each server a while to look at: those
+    of pyenv that are not switched on most of all.
+    """
+    own = Path(sys.executable).resolve().parent
+    inherited = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("CONNECT_", "LOCAL_CONNECT_"))
     }
+    return {**inherited, "PATH": f"{own}{os.pathsep}{os.defpath}"}
 
 
 def output_file(data: Path) -> Path:
