@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from local_connect.cli import main
 from tests.access.conftest import ECHO, create, deploy, refusal, write_users
 from tests.access.people import USERS
 from tests.servers import LocalConnect, run, running_server
@@ -116,7 +118,10 @@ def test_a_mistake_is_named_with_its_line(tmp_path: Path, name: str) -> None:
     text, line, fault = MISTAKES[name]
     users = tmp_path / "users.toml"
     users.write_bytes(text.encode())
-    said = refused(tmp_path, users)
+    # the command within this process: one of its own for each would show nothing more
+    done = CliRunner().invoke(main, ["--data", str(tmp_path / "data"), "--users", str(users)])
+    assert done.exit_code == 1
+    (said,) = done.stderr.splitlines()
     assert re.findall(r"line (\d+)", said) == [str(line)]
     assert fault in said
 

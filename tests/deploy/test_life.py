@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.conftest import Person
+from tests.publishing import publish
 from tests.rsconnect_cli import RSCONNECT
 from tests.servers import LOCAL_CONNECT, LocalConnect, environment, run, running_server
 
@@ -74,13 +75,10 @@ def test_restart(data: Path, tmp_path: Path, app: Path) -> None:
         assert alice.deploy("api", "--entrypoint", "app:app", app).guid == other.guid
 
 
-def test_killed(data: Path, tmp_path: Path, app: Path) -> None:
+def test_killed(data: Path) -> None:
     with running_server(data) as server:
-        content = Person(server, "alice", tmp_path / "alice").deploy("api", app)
-        (app / "app.py").write_text(WITH_A_CHILD)
-        other = Person(server, "alice", tmp_path / "alice").deploy("api", "--new", app)
-        assert other.version == "with a child"
-        assert len(content_processes(data)) == 3
+        content = publish(server, WITH_A_CHILD)
+        assert len(content_processes(data)) == 2
         # an upload that the crash cuts short
         half_done = data / "bundles" / ".incoming-half-done"
         half_done.mkdir()
@@ -88,7 +86,7 @@ def test_killed(data: Path, tmp_path: Path, app: Path) -> None:
         wait_until_none_is_left(data)
 
     with running_server(data) as again:
-        assert type(content)(again, content.guid).version == "one"
+        assert type(content)(again, content.guid).version == "with a child"
         assert not half_done.exists()
 
 
@@ -103,10 +101,9 @@ def app(environ, start_response):
 """
 
 
-def test_stop_does_not_wait_for_a_daemon(data: Path, tmp_path: Path, app: Path) -> None:
+def test_stop_does_not_wait_for_a_daemon(data: Path) -> None:
     with running_server(data) as server:
-        (app / "app.py").write_text(WITH_A_DAEMON)
-        Person(server, "alice", tmp_path / "alice").deploy("api", "--entrypoint", "app:app", app)
+        publish(server, WITH_A_DAEMON)
         start = time.monotonic()
         server.stop()
         assert time.monotonic() - start < 30
