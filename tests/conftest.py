@@ -5,7 +5,9 @@ A test that asks for `content` runs once for each target, example and viewer; on
 of its own making. The marks narrow it:
 
 `needs("list", "item")`: only examples that have these in gallery.toml;
-`plays_connect(True)`: only targets where the test itself plays Connect, or only the others.
+`plays_connect(True)`: only targets where the test itself plays Connect, or only the others;
+`only_target("local-connect")`: only that one;
+`one_viewer`: only the first viewer of each target, where it makes no difference who asks.
 
 A test that is left with no target, or with no example, is not run. One that asks for `playwright`
 needs a browser on the machine.
@@ -61,6 +63,8 @@ def pytest_configure(config: pytest.Config) -> None:
     for mark in (
         "needs(*names): only examples that have all these in gallery.toml",
         "plays_connect(bool): only targets where the test sets Connect's headers, or only the rest",
+        "only_target(name): only that target",
+        "one_viewer: only the first viewer of each target",
     ):
         config.addinivalue_line("markers", mark)
     if config.getoption("require_browser") and not browsers.CHROMIUM:
@@ -81,8 +85,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         name for name, target in TARGETS.items() if target.by_default
     ]
 
+    if only := metafunc.definition.get_closest_marker("only_target"):
+        targets = [name for name in targets if name in only.args]
+
     if "content" in metafunc.fixturenames:
         mark = metafunc.definition.get_closest_marker("plays_connect")
+        first = 1 if metafunc.definition.get_closest_marker("one_viewer") else None
         places = {
             f"{target}-{example.directory}-{viewer.name if viewer else 'nobody'}": (
                 target,
@@ -91,7 +99,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             )
             for target in targets
             for example in examples
-            for viewer in TARGETS[target].viewers
+            for viewer in TARGETS[target].viewers[:first]
             if mark is None or TARGETS[target].plays_connect == mark.args[0]
         }
         metafunc.parametrize("content", places.values() or NOWHERE, ids=places, indirect=True)

@@ -48,6 +48,7 @@ def test_list_is_sorted_by_locale(content: Content) -> None:
 
 
 @pytest.mark.needs("item")
+@pytest.mark.one_viewer
 @pytest.mark.parametrize("lang", TEXTS)
 def test_item(content: Content, lang: str) -> None:
     response = content.get(item_path(content, lang))
@@ -57,6 +58,7 @@ def test_item(content: Content, lang: str) -> None:
 
 
 @pytest.mark.needs("item")
+@pytest.mark.one_viewer
 @pytest.mark.parametrize("lang", UNKNOWN_LANGUAGES, ids=lambda lang: ascii(lang[:20]))
 def test_unknown_language_is_named(content: Content, lang: str) -> None:
     response = content.get(item_path(content, lang))

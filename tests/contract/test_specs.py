@@ -1,5 +1,8 @@
 """The specifications are valid, and true."""
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -7,12 +10,21 @@ import pytest
 from openapi_spec_validator import validate
 
 from tests.catalogue import Example
-from tests.targets import Content
+from tests.targets import ALICE, Content
 from tests.targets.process import Process
 
 pytestmark = pytest.mark.needs("spec", "list", "item")
 
 Json = dict[str, Any]
+
+SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_schema_conformance",
+    "unsupported_method",
+)
 
 
 def spec_of(content: Content) -> Json:
@@ -119,6 +131,28 @@ def test_try_it_out(content: Content) -> None:
             assert response.status_code == status
             assert str(status) in spec["paths"][path]["get"]["responses"]
             response.json()
+
+
+@pytest.mark.only_target("local-connect")
+@pytest.mark.one_viewer
+def test_schemathesis_finds_nothing(content: Content, tmp_path: Path) -> None:
+    """What the specification admits, and what it does not, is answered as it says."""
+    headers = (f"{name.decode()}: {value.decode()}" for name, value in content.identify(ALICE))
+    done = subprocess.run(
+        [
+            *(SCHEMATHESIS, "run", f"{content.url}{content.example.spec}"),
+            # it takes an address that is relative to the specification for one of the host
+            *("--url", content.url, "--header", *headers),
+            *("--phases", "examples,coverage,fuzzing", "--checks", ",".join(CHECKS)),
+            *("--max-examples", "20", "--generation-deterministic", "--no-color"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Tested: 2" in done.stdout
 
 
 def test_one_process_with_several_addresses(process: Process, example: Example) -> None:
