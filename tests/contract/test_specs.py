@@ -26,6 +26,12 @@ CHECKS = (
     "unsupported_method",
 )
 
+# by default it asks only for the languages that it has seen in the list, in each of its phases
+UNKNOWN_LANGUAGES_TOO = """
+[phases.fuzzing.extra-data-sources]
+responses = false
+"""
+
 
 def spec_of(content: Content) -> Json:
     assert content.example.spec is not None
@@ -137,6 +143,7 @@ def test_try_it_out(content: Content) -> None:
 @pytest.mark.one_viewer
 def test_schemathesis_finds_nothing(content: Content, tmp_path: Path) -> None:
     """What the specification admits, and what it does not, is answered as it says."""
+    (tmp_path / "schemathesis.toml").write_text(UNKNOWN_LANGUAGES_TOO, "utf-8")
     headers = (f"{name.decode()}: {value.decode()}" for name, value in content.identify(ALICE))
     done = subprocess.run(
         [
