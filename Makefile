@@ -19,8 +19,8 @@ export RSCONNECT_DISABLE_VERSION_CHECK := 1
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help gallery test fuzz soak deploy verify new sync manifests lint requirements clean \
-	$(EXAMPLES:%=deploy-%) $(EXAMPLES:%=run-%)
+.PHONY: help gallery test fuzz soak deploy verify new screenshots sync manifests lint requirements \
+	clean $(EXAMPLES:%=deploy-%) $(EXAMPLES:%=run-%)
 
 help: ## this list
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
@@ -60,6 +60,9 @@ $(EXAMPLES:%=run-%): run-%: $(READY)
 
 new: $(READY) ## a new example like another: NAME=my-api FROM=flask-restx-example
 	@$(GALLERY) new "$(NAME)" --from "$(FROM)"
+
+screenshots: $(READY) ## the pictures in docs/images, of the pages as they are now
+	@$(BIN)/python -m scripts.screenshots
 
 sync: $(READY) ## copies of the greetings and README's table, from their sources
 	@$(GALLERY) sync

@@ -44,6 +44,9 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 #: what a directory, a table, a make target and Connect's name of content can all be called
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
+#: where an example's README shows its console
+_PICTURE = re.compile(r"^!\[.*\]\(\.\./docs/images/.*\)\n\n", re.MULTILINE)
+
 
 class Refused(Exception):
     """Something that is not done, and why."""
@@ -197,7 +200,8 @@ def show() -> None:
 def new(name: str, source: str) -> None:
     """Make a directory like that of an example, and its table in gallery.toml; or nothing at all.
 
-    What the example's files say of its directory and its title is said of the new one.
+    What the example's files say of its directory and its title is said of the new one; its picture
+    is not the new one's.
     """
     examples = catalogue()
     if source not in examples:
@@ -239,6 +243,7 @@ def new(name: str, source: str) -> None:
 
 
 def _renamed(text: str, source: str, name: str) -> str:
+    text = _PICTURE.sub("", text)
     return text.replace(source, name).replace(catalogue()[source]["title"], name)
 
 

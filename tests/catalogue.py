@@ -1,5 +1,6 @@
 """The examples, as gallery.toml lists them."""
 
+import json
 import re
 import tomllib
 from dataclasses import dataclass
@@ -54,6 +55,9 @@ def load(file: Path = FILE) -> tuple[Example, ...]:
 
 
 EXAMPLES = load()
+
+#: what every example that greets says, by locale
+GREETINGS: dict[str, str] = json.loads((ROOT / "shared" / "greetings.json").read_text("utf-8"))
 
 
 def api_routes() -> list[tuple[str, str]]:

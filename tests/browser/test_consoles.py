@@ -3,7 +3,6 @@
 Whatever a test does, the browser has nothing to complain of and goes nowhere else.
 """
 
-import json
 import re
 from collections.abc import Iterator
 
@@ -11,10 +10,9 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Place
-from tests.catalogue import ROOT
+from tests.browser.swagger import try_out
+from tests.catalogue import GREETINGS
 from tests.targets import BOB
-
-GREETINGS: dict[str, str] = json.loads((ROOT / "shared" / "greetings.json").read_text("utf-8"))
 
 UNKNOWN = "tlh"
 
@@ -40,17 +38,6 @@ def shows_no_other_address(page: Page, place: Place) -> None:
 # Swagger UI
 
 
-def operation(page: Page, path: str) -> Locator:
-    """The block of the GET of a path, unfolded."""
-    expect(page.locator(".opblock-tag").first).to_be_visible()
-    for tag in page.locator(".opblock-tag-section:not(.is-open) .opblock-tag").all():
-        tag.click()
-    block = page.locator(".opblock-get").filter(has=page.locator(f'[data-path="/{path}"]'))
-    block.locator(".opblock-summary").click()
-    block.get_by_role("button", name="Try it out").click()
-    return block
-
-
 def execute(block: Locator, url: str, status: int, *texts: str) -> None:
     """Press Execute; the page then shows this status and these texts, which came from `url`."""
     with block.page.expect_response(url) as answer:
@@ -72,10 +59,10 @@ def test_try_it_out(place: Place) -> None:
     page = place.open()
     expect(page).to_have_url(f"{place.url}{example.console}")
 
-    block = operation(page, example.list)
+    block = try_out(page, example.list)
     execute(block, place.url + example.list, 200, *GREETINGS.values())
 
-    block = operation(page, example.item)
+    block = try_out(page, example.item)
     lang_field = block.get_by_placeholder("lang")
     for lang, text in GREETINGS.items():
         lang_field.fill(lang)

@@ -33,6 +33,7 @@ def test_a_new_example_deploys_and_keeps_the_contract(
     made = files(checkout.directory / NAME)
     assert set(made) == set(files(checkout.directory / SOURCE)) - {".env"}
     assert not [name for name, content in made.items() if SOURCE.encode() in content]
+    assert b"docs/images" not in made["README.md"]
     assert json.loads(made["manifest.json"])["metadata"]["entrypoint"] == EXAMPLES[0].entrypoint
 
     tables = tomllib.loads((checkout.directory / "gallery.toml").read_text("utf-8"))

@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
+from urllib.parse import urljoin
 
 from tests.catalogue import Example
 from tests.rsconnect_cli import rsconnect
@@ -22,9 +23,13 @@ class DeployedContent(Content):
         self.server = server
 
     @property
+    def guid(self) -> str:
+        return self.url.rstrip("/").rpartition("/")[2]
+
+    @property
     def api(self) -> str:
         """Its path in Connect's API."""
-        return f"/__api__/v1/content/{self.url.rstrip('/').rpartition('/')[2]}"
+        return f"/__api__/v1/content/{self.guid}"
 
     def open_to(self, access_type: str) -> None:
         """Change who may visit: `all`, `logged_in` or `acl`."""
@@ -37,7 +42,7 @@ class DeployedContent(Content):
         given = self.server.request("PUT", f"{self.api}/vanity", json={"path": path})
         assert given.status_code == 200, given.text
         try:
-            yield f"{self.server.url}{path}"
+            yield urljoin(self.url, path)
         finally:
             self.server.request("DELETE", f"{self.api}/vanity")
 

@@ -1,0 +1,39 @@
+"""The pictures in docs/images: each is small, shown somewhere, and made by `make screenshots`."""
+
+import re
+import shutil
+
+import pytest
+from PIL import Image
+
+from scripts import screenshots
+from tests.catalogue import ROOT
+
+PAGES = [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("*-example/README.md")]
+
+
+def test_each_is_shown_and_is_made_by_the_target() -> None:
+    shown = {
+        (page.parent / link).resolve()
+        for page in PAGES
+        for link in re.findall(r"!\[[^]]+\]\(([^)]+)\)", page.read_text("utf-8"))
+    }
+    there = set(screenshots.IMAGES.iterdir())
+    assert there == shown, "make screenshots takes them; a README shows them"
+    made = {screenshots.IMAGES / f"{shot.name}.png" for shot in screenshots.shots()}
+    assert there <= made
+
+
+def test_each_is_small_and_sharp() -> None:
+    for path in screenshots.IMAGES.iterdir():
+        assert path.stat().st_size < 80_000, path.name
+        with Image.open(path) as picture:
+            assert picture.width >= 1200, path.name
+
+
+@pytest.mark.skipif(not shutil.which("fc-list"), reason="fontconfig is not installed")
+def test_a_greeting_without_a_font_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    # no font has the characters of the private planes
+    monkeypatch.setattr(screenshots, "GREETINGS", {"tlh": "\U0010fffd"})
+    with pytest.raises(SystemExit, match=r"tlh.*fonts-noto-core"):
+        screenshots.check_fonts()
