@@ -63,6 +63,7 @@ class Newcomer:
             "HOME": str(self.home),
             "RSCONNECT_DISABLE_VERSION_CHECK": "1",
             "UV_CACHE_DIR": uv_cache(),
+            "PYTEST_DEBUG_TEMPROOT": str(self.directory.parent),
         }
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
@@ -80,7 +81,11 @@ class Newcomer:
         )
 
     def write(self, name: str, text: str) -> None:
-        (self.directory / name).write_text(text, "utf-8")
+        """Save a file at one stroke, by way of another, as editors do."""
+        path = self.directory / name
+        beside = path.with_name(f".{path.name}.swp")
+        beside.write_text(text, "utf-8")
+        beside.replace(path)
 
 
 @dataclass(frozen=True)
