@@ -149,14 +149,10 @@ def test_on_a_terminal(newcomer: Newcomer) -> None:
     assert (deployed / "app.py").exists()
 
 
-def test_what_cannot_be_watched(newcomer: Newcomer) -> None:
-    for arguments, way_out in {
-        ("--watch", "nowhere"): "'nowhere' does not exist",
-        ("--watch", "my-api", "--", "true"): "run the command in another terminal",
-    }.items():
-        done = newcomer.run("local-connect", *arguments)
-        assert done.returncode == 2, done.stdout
-        assert way_out in " ".join(done.stdout.split())
+def test_it_takes_no_command(newcomer: Newcomer) -> None:
+    done = newcomer.run("local-connect", "--watch", "my-api", "--", "true")
+    assert done.returncode == 2, done.stdout
+    assert "run the command in another terminal" in " ".join(done.stdout.split())
     assert not (newcomer.directory / ".local-connect").exists()
 
 

@@ -46,7 +46,7 @@ def test_a_new_example_deploys_and_keeps_the_contract(
     environments = checkout.directory / ".pytest_cache" / "d" / "environments"
     environments.parent.mkdir(parents=True)
     environments.symlink_to(pytestconfig.cache.mkdir("environments"))
-    contract = [f"tests/contract/test_{about}.py" for about in ("greetings", "http", "specs")]
+    contract = [f"tests/contract/test_{about}.py" for about in ("greetings", "http")]
     done = checkout.run(
         *(".venv/bin/pytest", "-q", "--target", "process", "-k", f"{NAME}-alice", *contract)
     )
