@@ -1,0 +1,108 @@
+"""The workflows, of this repository and the one that is written down for others, step by step."""
+
+import re
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.catalogue import ROOT
+from tests.journeys.conftest import Newcomer
+from tests.project.conftest import Checkout
+from tests.publishing import create
+from tests.servers import running_server
+
+OURS = ROOT / ".github" / "workflows" / "ci.yml"
+THEIRS = ROOT / "docs" / "github-actions.md"
+
+#: the only code of others that a workflow runs
+ACTIONS = {"actions/checkout", "actions/setup-python"}
+
+TEST = """\
+def test_hello(local_connect):
+    assert local_connect.deploy("my-api").get("hello").json() == {"hello": "alice"}
+"""
+
+Json = dict[Any, Any]
+
+
+def ours() -> Json:
+    return parsed(OURS.read_text("utf-8"))
+
+
+def theirs() -> Json:
+    (block,) = re.findall(r"(?:^    .*\n|^\n(?=    ))+", THEIRS.read_text("utf-8"), re.MULTILINE)
+    return parsed(textwrap.dedent(block))
+
+
+def parsed(text: str) -> Json:
+    workflow: Json = yaml.safe_load(text)
+    return workflow
+
+
+def steps(job: Json) -> list[str]:
+    return [step["run"] for step in job["steps"] if "run" in step]
+
+
+@pytest.mark.parametrize("workflow", [ours(), theirs()], ids=["ours", "theirs"])
+def test_what_a_workflow_may(workflow: Json) -> None:
+    # YAML 1.1 reads the key "on" as true
+    assert set(workflow) == {"name", True, "permissions", "jobs"}
+    assert workflow["permissions"] == {"contents": "read"}
+    assert set(workflow[True]) == {"push", "pull_request"}
+    for job in workflow["jobs"].values():
+        used = [step["uses"] for step in job["steps"] if "uses" in step]
+        assert {action.partition("@")[0] for action in used} == ACTIONS
+        assert all(re.search(r"@v\d+$", action) for action in used)
+        for step in job["steps"]:
+            assert len(set(step) & {"uses", "run"}) == 1
+
+
+def test_ours_runs_what_must_pass_before_anything_lands(tmp_path: Path) -> None:
+    directory = tmp_path / "checkout"
+    directory.mkdir()
+    checkout = Checkout(directory)
+    made = [step for job in ours()["jobs"].values() for step in steps(job)]
+    gate = (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
+    assert [step for step in made if step.startswith("make ")] == [
+        line for line in gate if line.startswith("make ")
+    ]
+    for step in made:
+        if step.startswith("make test "):
+            narrow = step.replace('"-q', '"-q -k links tests/project/test_docs.py', 1)
+            done = checkout.run("sh", "-c", narrow)
+            assert done.returncode == 0, done.stdout
+            assert "1 passed" in done.stdout
+        elif step.startswith("make "):
+            done = checkout.run("sh", "-c", f"{step} --dry-run")
+            assert done.returncode == 0, done.stdout
+
+
+def test_theirs_step_by_step(newcomer: Newcomer) -> None:
+    """All but the installation, which the newcomer has behind them."""
+    jobs = theirs()["jobs"]
+    newcomer.write("test_api.py", TEST)
+    install, *rest = steps(jobs["test"])
+    assert install == "pip install './gallery[pytest]'"
+    for step in rest:
+        done = newcomer.run("sh", "-c", step)
+        assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
+
+    install, deploy = steps(jobs["deploy"])
+    assert install == "pip install rsconnect-python"
+    with running_server(newcomer.directory.with_name("connect")) as server:
+        content = create(server)
+        values = {
+            "vars.CONNECT_SERVER": server.url,
+            "secrets.CONNECT_API_KEY": server.users["alice"].api_key,
+            "vars.CONTENT_GUID": content.guid,
+        }
+        exports = "".join(f"export {key}={value}; " for key, value in jobs["deploy"]["env"].items())
+        filled = re.sub(r"\$\{\{ (\S+) \}\}", lambda match: values[match[1]], exports + deploy)
+        done = newcomer.run("sh", "-c", filled)
+        assert done.returncode == 0, done.stdout
+        assert [bundle["active"] for bundle in content.bundles] == [True]
+        assert len(server.get("/__api__/v1/content", user="admin").json()) == 1
