@@ -106,9 +106,9 @@ def copy(source: Path, target: Path, *, leave_out: Path | None = None) -> str:
 
 
 def is_deployed(path: Path, source: Path) -> bool:
-    """Whether a path in `source` has a name that is deployed."""
-    *parents, name = path.relative_to(source).parts
-    return not KEPT_OUT.intersection((*parents, name)) and not _PASSING.fullmatch(name)
+    """Whether a path in `source`, or `source` itself, has a name that is deployed."""
+    parts = path.relative_to(source).parts
+    return not KEPT_OUT.intersection(parts) and not (parts and _PASSING.fullmatch(parts[-1]))
 
 
 def _files(source: Path, leave_out: Path | None) -> Iterator[Path]:

@@ -4,6 +4,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import subprocess
 import time
@@ -74,6 +75,16 @@ def watching(newcomer: Newcomer, *options: str) -> Iterator[Watching]:
     assert "Traceback" not in watching.printed.replace("my-api | Traceback", "")
 
 
+@contextmanager
+def ending(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """A process that ends by itself, or is ended."""
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_edit_and_look(newcomer: Newcomer) -> None:
     with watching(newcomer, "my-api") as server:
         address = server.says(r"^my-api: deployed in [\d.]+ s: (http\S+/)$")[1]
@@ -116,10 +127,16 @@ def test_edit_and_look(newcomer: Newcomer) -> None:
 
     # the same content, whatever was watched before; and what another left unfinished is no bar
     (newcomer.api / "app.py").rename(newcomer.api / "service.py")
-    with watching(newcomer, "my-api", "--watch-entrypoint", "service:app") as server:
+    server = Watching(newcomer, "my-api", "--watch-entrypoint", "service:app")
+    with ending(server.process):
         again = server.says(r"^my-api: deployed in .* (http\S+/)$")[1]
         assert httpx.URL(again).path == httpx.URL(address).path
         assert look(again).json() == {"hello": "stranger"}
+        # without the directory there is nothing to wait for
+        shutil.rmtree(newcomer.api)
+        assert server.process.wait(PATIENCE) == 1, server.printed
+        last = server.printed.splitlines()[-1]
+        assert last == f"Error: {newcomer.api}, which was watched, is gone."
 
 
 def test_on_a_terminal(newcomer: Newcomer) -> None:
