@@ -6,7 +6,7 @@ of its own making. The marks narrow it:
 
 `needs("list", "item")`: only examples that have these in gallery.toml;
 `plays_connect(True)`: only targets where the test itself plays Connect, or only the others;
-`only_target("local-connect")`: only that one;
+`only_target("local-connect")`: only that one, where the others would show the same;
 `one_viewer`: only the first viewer of each target, where it makes no difference who asks.
 
 A test that is left with no target, or with no example, is not run. One that asks for `playwright`

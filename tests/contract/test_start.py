@@ -60,6 +60,7 @@ def test_order_is_not_that_of_the_file(process: Process, example: Example) -> No
 
 
 @pytest.mark.needs("list")
+@pytest.mark.only_target("process")
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_damaged_greetings_stop_the_start(
     process: Process, example: Example, damage: bytes | None
@@ -75,6 +76,7 @@ def test_damaged_greetings_stop_the_start(
 
 
 @pytest.mark.needs("list")
+@pytest.mark.only_target("process")
 @pytest.mark.parametrize("value", SHAPES, ids=repr)
 def test_greetings_of_another_shape_stop_the_start(
     process: Process, example: Example, value: object
