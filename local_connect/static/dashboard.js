@@ -91,7 +91,10 @@ function watch() {
   news.addEventListener("reset", () => log.replaceChildren());
   news.addEventListener("lines", (event) => addLines(log, JSON.parse(event.data)));
   // how it ended is for the server to say
-  news.addEventListener("end", () => { news.close(); location.reload(); });
+  news.addEventListener("end", () => {
+    news.close();
+    location.replace(`${location.pathname}?log=${log.dataset.log}`);
+  });
   // to connect again would be to begin at the first line again
   if (log?.dataset.log) news.addEventListener("error", () => news.close());
 }
