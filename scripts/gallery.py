@@ -187,8 +187,8 @@ def show() -> None:
                 if kind in about:
                     print(f"  {kind:<8} {base}/content/{content['guid']}/{about[kind]}")
             print()
-    print("They are open to everyone. Come in as someone, in a browser or by a key:")
-    print(f"  {base}/__login__")
+    print("They are open to everyone. See them as anyone, in a browser or by a key:")
+    print(f"  {base}/connect/")
     print(f"  curl -H 'Authorization: Key {where.api_key}' <address>")
     print()
     print("Ctrl-C ends it.", flush=True)

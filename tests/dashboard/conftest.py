@@ -5,17 +5,12 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
 
-from tests.browsers import launched
+from tests.browsers import PATIENCE, launched
 from tests.deploy.conftest import Content
 from tests.publishing import publish
 from tests.servers import LocalConnect, running_server
 
 HOME = "/connect/"
-
-#: milliseconds that a page may take on a busy machine
-PATIENCE = 20_000
-
-expect.set_options(timeout=PATIENCE)
 
 #: answers who is asking, and says so in its log too
 SOURCE = """

@@ -12,7 +12,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, Page, Request, expect
 
-from tests.dashboard.conftest import HOME, PATIENCE, SOURCE, address, open_as, view_as
+from tests.browsers import PATIENCE
+from tests.dashboard.conftest import HOME, SOURCE, address, open_as, view_as
 from tests.deploy.conftest import Content
 from tests.publishing import archive_of, create, deploy, upload
 from tests.servers import LocalConnect, running_server
