@@ -1,5 +1,6 @@
 """A server with content of alice's, and browsers that look at its dashboard."""
 
+import uuid
 from collections.abc import Iterator
 
 import pytest
@@ -45,7 +46,8 @@ def shared(server: LocalConnect) -> Content:
 @pytest.fixture
 def own(server: LocalConnect) -> Content:
     """Content of alice's, for her alone, that the test may do with as it likes."""
-    return publish(server, SOURCE, title="Alice's own", access_type="acl")
+    title = f"Alice's own, {uuid.uuid4().hex[:8]}"
+    return publish(server, SOURCE, title=title, access_type="acl")
 
 
 @pytest.fixture(scope="module")
