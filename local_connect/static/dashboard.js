@@ -17,6 +17,7 @@ function offerKey(block) {
   const copy = block.querySelector("[data-copy]");
   const dots = secret?.textContent;
   block.querySelector(".buttons").hidden = false;
+  block.querySelector("[data-plain]")?.remove();
 
   function show(open) {
     if (!secret) return;

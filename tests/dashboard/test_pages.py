@@ -391,7 +391,7 @@ def test_without_a_script(chromium: Browser, server: LocalConnect, own: Content)
 def test_nothing_comes_from_elsewhere(page: Page, own: Content) -> None:
     asked: list[Request] = []
     complaints: list[str] = []
-    page.on("request", asked.append)
+    page.on("request", lambda request: asked.append(request))
     page.on("console", lambda message: complaints.append(message.text))
     open_as(page, "alice")
     for tab in ("", "logs", "settings"):
