@@ -29,6 +29,9 @@ from local_connect.store import Bundle, Store
 
 MANIFEST = "manifest.json"
 
+#: the types of content that run here: WSGI apps, and ASGI apps
+APP_MODES = ("python-api", "python-fastapi")
+
 T = TypeVar("T")
 
 #: bytes of a manifest
@@ -78,9 +81,10 @@ class Manifest:
         """Read a manifest, or raise `BadRequest` with the fault and its place."""
         metadata = _table(document, "metadata")
         app_mode = _text(metadata, "appmode", "metadata.appmode")
-        if app_mode != "python-api":
+        if app_mode not in APP_MODES:
             raise NotImplementedHere(
-                f"This server runs content of type python-api; the bundle is {app_mode}."
+                f"This server runs content of type {' and '.join(APP_MODES)}; "
+                f"the bundle is {app_mode}."
             )
         entrypoint = _text(metadata, "entrypoint", "metadata.entrypoint")
         if not _ENTRYPOINT.fullmatch(entrypoint):

@@ -1,10 +1,10 @@
-"""Runs one WSGI app inside a content process, in the content's own environment.
+"""Runs one app inside a content process, in the content's own environment.
 
 Started by `processes` as a script, with the content's interpreter and the bundle's
 directory as working directory. It must run on every Python that content may ask
-for, so it uses no syntax and no package newer than Python 3.9's; waitress is loaded
-from the server's installation by its path, without putting anything else of that
-installation within reach of the app.
+for, so it uses no syntax newer than Python 3.9's. The packages that serve the app are
+borrowed from the server's installation: nothing else of that is within reach of the app,
+and neither are they, so it gets its own where it has one of the same name.
 
 It says `ready` on the socket it inherits once it listens, and ends itself and its
 children when the other end of that socket is gone: a content process never outlives
@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import importlib.machinery
 import importlib.util
 import io
 import json
@@ -25,7 +26,7 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -54,12 +55,15 @@ def main() -> None:
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     # the app sees its own directory first, not the directory of this file
     sys.path[0] = os.getcwd()  # noqa: PTH109 (the path is text)
-    waitress = load_package("waitress", arguments.waitress)
-    try:
-        app = load_app(arguments.entrypoint)
-    except Exception as error:
-        show(error)
-        sys.exit(1)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    run = run_asgi if arguments.app_mode == "python-fastapi" else run_wsgi
+    run(arguments, lambda: lifeline.sendall(b"ready\n"))
+
+
+def run_wsgi(arguments: argparse.Namespace, ready: Callable[[], None]) -> None:
+    with borrowed(arguments.packages):
+        waitress: Any = importlib.import_module("waitress")
+    app = load_app_or_exit(arguments.entrypoint)
     waitress.channel.HTTPChannel.task_class = task_class(waitress)
     server = waitress.create_server(
         environ_middleware(root_api_console_middleware(app)),
@@ -78,9 +82,19 @@ def main() -> None:
         # select() knows about a thousand files only
         asyncore_use_poll=True,
     )
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    lifeline.sendall(b"ready\n")
+    ready()
     server.run()
+
+
+def run_asgi(arguments: argparse.Namespace, ready: Callable[[], None]) -> None:
+    spec = importlib.util.spec_from_file_location("content_asgi", arguments.asgi)
+    assert spec is not None  # noqa: S101 (it is beside this file)
+    assert spec.loader is not None  # noqa: S101
+    asgi = importlib.util.module_from_spec(spec)
+    with borrowed(arguments.packages):
+        spec.loader.exec_module(asgi)
+        server = asgi.Server(ready)
+    server.run(lambda: load_app_or_exit(arguments.entrypoint), arguments.socket)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -88,7 +102,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--entrypoint", required=True)
     parser.add_argument("--socket", required=True)
     parser.add_argument("--lifeline", type=int, required=True)
-    parser.add_argument("--waitress", required=True)
+    parser.add_argument("--app-mode", required=True)
+    parser.add_argument("--packages", type=json.loads, required=True)
+    parser.add_argument("--asgi", required=True)
     parser.add_argument("--threads", type=int, required=True)
     return parser.parse_args()
 
@@ -100,17 +116,36 @@ def end_with_server(lifeline: socket.socket) -> None:
     os.killpg(os.getpgid(0), signal.SIGKILL)
 
 
-def load_package(name: str, directory: str) -> Any:
-    """Import a package from its directory, wherever that is, as `name`."""
-    spec = importlib.util.spec_from_file_location(
-        name, f"{directory}/__init__.py", submodule_search_locations=[directory]
-    )
-    if spec is None or spec.loader is None:
-        raise ImportError(f"There is no package at {directory}.")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+@contextlib.contextmanager
+def borrowed(packages: dict[str, str]) -> Iterator[None]:
+    """Let packages be imported from the directories that hold them, and by nobody afterwards.
+
+    They must import all that they need while this lasts.
+    """
+
+    class Finder:
+        @staticmethod
+        def find_spec(name: str, path: Any = None, target: Any = None) -> Any:  # noqa: ARG004
+            if name not in packages:
+                return None
+            return importlib.machinery.PathFinder.find_spec(name, [packages[name]])
+
+    sys.meta_path.insert(0, Finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(Finder)
+        for name in [*sys.modules]:
+            if name.partition(".")[0] in packages:
+                del sys.modules[name]
+
+
+def load_app_or_exit(entrypoint: str) -> Any:
+    try:
+        return load_app(entrypoint)
+    except Exception as error:
+        show(error)
+        sys.exit(1)
 
 
 def load_app(entrypoint: str) -> Any:

@@ -94,7 +94,7 @@ class Deploys:
         async with self._locks[content_guid]:
             bundle = self.check(content_guid, bundle_id)
             await self._build(task, bundle)
-            await task.log("Launching Python API...")
+            await task.log(f"Launching {_kind(Manifest.parse(bundle.manifest))}...")
             try:
                 await self.process(content_guid, bundle_id, retry=True)
             except ProcessFailed as failure:
@@ -209,6 +209,7 @@ class Deploys:
             raise ProcessFailed(f"Bundle {bundle_id} has not been built. Deploy it again.", [])
         home = self._store.bundle_directory(bundle_id) / "home"
         home.mkdir(exist_ok=True)
+        manifest = Manifest.parse(bundle.manifest)
         return Launch(
             content_guid=content_guid,
             owner_guid=content.owner_guid,
@@ -216,7 +217,8 @@ class Deploys:
             bundle_id=bundle_id,
             app=self._store.app_directory(bundle_id),
             python=environment.python,
-            entrypoint=Manifest.parse(bundle.manifest).entrypoint,
+            app_mode=manifest.app_mode,
+            entrypoint=manifest.entrypoint,
             environment={
                 **content_environment(environment.python, home),
                 **variables,
@@ -240,7 +242,7 @@ class Deploys:
     async def _build(self, task: Task, bundle: Bundle) -> None:
         manifest = Manifest.parse(bundle.manifest)
         app: Path = self._store.app_directory(bundle.id)
-        await task.log("Building Python API...")
+        await task.log(f"Building {_kind(manifest)}...")
         python = choose_python(manifest, await self._pythons)
         await task.log(
             f"Bundle requested Python version {manifest.python_version}; "
@@ -304,3 +306,8 @@ class Deploys:
         if bundle is None or bundle.content_guid != content_guid:
             raise NotFound(f"This content has no bundle {bundle_id}.")
         return bundle
+
+
+def _kind(manifest: Manifest) -> str:
+    """What Connect's logs call content of this type; for ASGI apps that is inferred."""
+    return "Python API" if manifest.app_mode == "python-api" else "FastAPI application"

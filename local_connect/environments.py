@@ -29,8 +29,8 @@ from local_connect.tasks import TaskFailed
 #: written last, so that an environment whose build was interrupted is built again
 _COMPLETE = "complete.json"
 
-#: what the code inside a content process needs
-_OLDEST_PYTHON = Version("3.9")
+#: what the code inside a content process needs, by the type of content
+_OLDEST_PYTHONS = {"python-api": Version("3.9"), "python-fastapi": Version("3.10")}
 
 #: how a line of a requirements file names a file or a directory
 _LEADS_TO_FILES = (
@@ -71,7 +71,7 @@ async def find_pythons() -> tuple[Python, ...]:
             version = Version(entry["version"])
         except InvalidVersion:
             continue
-        if entry["implementation"] == "cpython" and version >= _OLDEST_PYTHON:
+        if entry["implementation"] == "cpython" and version >= min(_OLDEST_PYTHONS.values()):
             found.setdefault(version, Python(version, entry["path"]))
     return tuple(sorted(found.values(), key=lambda python: python.version, reverse=True))
 
@@ -93,6 +93,8 @@ def choose_python(manifest: Manifest, pythons: tuple[Python, ...]) -> Python:
         )
     except (InvalidVersion, InvalidSpecifier) as error:
         raise TaskFailed(f"The manifest asks for a Python that cannot be read: {error}.") from error
+    oldest = _OLDEST_PYTHONS[manifest.app_mode]
+    pythons = tuple(python for python in pythons if python.version >= oldest)
     matching = [python for python in pythons if python.version in specifier]
     if not matching:
         wanted = manifest.python_requires or manifest.python_version

@@ -6,17 +6,19 @@ copy of a header that could say otherwise is dropped from what the client sent.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
+from weakref import WeakSet
 
 import aiohttp
-from aiohttp import HttpVersion11, web
+from aiohttp import HttpVersion11, WSCloseCode, web
 from multidict import CIMultiDict, MultiMapping
 from yarl import URL
 
-from local_connect import access
+from local_connect import access, websockets
 from local_connect.addresses import Addresses
 from local_connect.deploys import Deploys
 from local_connect.errors import ApiError, NotDeployed, NotFound
@@ -103,6 +105,8 @@ class Gateway:
         self._deploys = deploys
         self._failures = failures
         self._credentials_use_guid = credentials_use_guid
+        #: of visitors, as long as they are open
+        self._sockets: WeakSet[web.WebSocketResponse] = WeakSet()
 
     def target(self, raw_path: str) -> Target | None:
         """The content that a path belongs to, as the path stands in the request line.
@@ -138,6 +142,8 @@ class Gateway:
             process = await self._process(content.guid, bundle_id)
             async with process.request():
                 try:
+                    if process.launch.is_asgi and websockets.is_handshake(request):
+                        return await self._connect(request, process, headers, target.mount)
                     return await self._proxy(request, process, headers, target.mount)
                 except aiohttp.ClientConnectorError:
                     # it ended in this moment and was sent nothing, so another can take over
@@ -217,6 +223,64 @@ class Gateway:
             who = {"user": viewer.username, "groups": [group.name for group in viewer.groups]}
         return json.dumps(who, ensure_ascii=False)
 
+    async def _connect(
+        self,
+        request: web.Request,
+        process: ContentProcess,
+        headers: CIMultiDict[str],
+        mount: str,
+    ) -> web.StreamResponse:
+        """Give the visitor a WebSocket to the app, if that accepts it, until either ends it."""
+        launch = process.launch
+        for name in [*headers]:
+            if _folded(name) in websockets.HANDSHAKE:
+                headers.popall(name, None)
+        try:
+            async with asyncio.timeout(launch.read_timeout):
+                app = await process.client.ws_connect(
+                    URL(f"http://content{request.raw_path}", encoded=True),
+                    headers=headers,
+                    protocols=websockets.protocols(request),
+                    timeout=aiohttp.ClientWSTimeout(ws_close=websockets.CLOSING),
+                    autoclose=False,
+                    max_msg_size=0,
+                )
+        except TimeoutError as error:
+            raise ApiError(
+                f"The app did not answer within {launch.read_timeout:g} seconds "
+                "(its read_timeout).",
+                status=504,
+            ) from error
+        except aiohttp.WSServerHandshakeError as error:
+            refused = error.status if error.status >= 400 else 502
+            raise ApiError("The app does not accept this WebSocket.", status=refused) from error
+        except aiohttp.ClientConnectorError:
+            raise
+        except aiohttp.ClientError as error:
+            await process.ends()
+            raise ApiError("The app ended without an answer.", status=502) from error
+        visitor = web.WebSocketResponse(
+            protocols=[app.protocol] if app.protocol else [],
+            # one who is gone without a word does not keep the process from idling
+            heartbeat=launch.read_timeout or None,
+            timeout=websockets.CLOSING,
+            autoclose=False,
+            compress=False,
+            max_msg_size=websockets.MESSAGE_BYTES,
+        )
+        for name, text in _answered(app._response.headers, mount):
+            visitor.headers.add(name, text)
+        self._sockets.add(visitor)
+        async with app:
+            await visitor.prepare(request)
+            await websockets.bridge(visitor, app)
+        return visitor
+
+    async def close(self) -> None:
+        """Tell every visitor with an open WebSocket that this server goes away."""
+        closing = (socket.close(code=WSCloseCode.GOING_AWAY) for socket in [*self._sockets])
+        await asyncio.gather(*closing, return_exceptions=True)
+
     async def _proxy(
         self,
         request: web.Request,
@@ -270,17 +334,8 @@ async def _pass_on(
     request: web.Request, answer: aiohttp.ClientResponse, process: ContentProcess, mount: str
 ) -> web.StreamResponse:
     """Send the process's answer to the client, as it comes."""
-    named = _named_in_connection(answer.headers)
     response = web.StreamResponse(status=answer.status, reason=_printable(answer.reason or ""))
-    for name, value in answer.headers.items():
-        folded = name.upper().replace("-", "_")
-        if folded in _HOP_BY_HOP | _KEPT_BACK or name.upper() in named:
-            continue
-        text = _printable(value)
-        if folded == "SET_COOKIE":
-            text = _below(mount, text)
-            if not text:
-                continue
+    for name, text in _answered(answer.headers, mount):
         response.headers.add(name, text)
     try:
         await response.prepare(request)
@@ -301,13 +356,33 @@ async def _pass_on(
     return response
 
 
+def _answered(headers: MultiMapping[str], mount: str) -> Iterator[tuple[str, str]]:
+    """The headers of an answer of the app's that may pass."""
+    named = _named_in_connection(headers)
+    for name, value in headers.items():
+        folded = _folded(name)
+        if folded in _HOP_BY_HOP | _KEPT_BACK | websockets.HANDSHAKE or name.upper() in named:
+            continue
+        text = _printable(value)
+        if folded == "SET_COOKIE":
+            text = _below(mount, text)
+            if not text:
+                continue
+        yield name, text
+
+
+def _folded(name: str) -> str:
+    """A header's name as WSGI folds it."""
+    return name.upper().replace("-", "_")
+
+
 def _from_client(request: web.Request) -> CIMultiDict[str]:
     """The client's headers that may pass, cookies joined into one as HTTP/1.1 has it."""
     named = _named_in_connection(request.headers)
     passed: CIMultiDict[str] = CIMultiDict()
     cookies = []
     for name, value in request.headers.items():
-        folded = name.upper().replace("-", "_")
+        folded = _folded(name)
         if (
             # WSGI cannot tell A_B from A-B, so no name with an underscore passes
             "_" in name

@@ -23,8 +23,8 @@ _LOG_BYTES = 1 << 20
 #: finished jobs of one content that are kept, with their logs
 _KEPT = 20
 
-#: Connect's name for a job that runs a Flask API (documented in posit-sdk)
-_TAG = "run_python_api"
+#: Connect's names for a job that runs content, by its type (documented in posit-sdk)
+_TAGS = {"python-api": "run_python_api", "python-fastapi": "run_fastapi_app"}
 
 #: what Connect's API calls the states of a job (documented in posit-sdk)
 ACTIVE, FINISHED = 0, 1
@@ -45,14 +45,16 @@ class Jobs:
             if path.stem not in known:
                 path.unlink()
 
-    def begin(self, key: str, *, content_guid: str, bundle_id: int, pid: int) -> JobLog:
+    def begin(
+        self, key: str, *, content_guid: str, bundle_id: int, app_mode: str, pid: int
+    ) -> JobLog:
         """Record a process that starts, and open its log."""
         job = Job(
             key=key,
             content_guid=content_guid,
             bundle_id=bundle_id,
             pid=pid,
-            tag=_TAG,
+            tag=_TAGS[app_mode],
             hostname=socket.gethostname(),
         )
         with _as_far_as_possible(), self._store.session() as session:

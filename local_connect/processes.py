@@ -7,6 +7,8 @@ through a Unix socket in a directory that only this user can enter.
 from __future__ import annotations
 
 import asyncio
+import importlib.util
+import json
 import os
 import shutil
 import signal
@@ -22,7 +24,6 @@ from pathlib import Path
 from typing import IO
 
 import aiohttp
-import waitress
 
 from local_connect import content_process
 from local_connect.jobs import JobLog, Jobs
@@ -45,6 +46,13 @@ _LINE_BYTES = 1 << 20
 
 #: bytes of one header that content may answer with
 _HEADER_BYTES = 1 << 20
+
+
+#: what of our own installation serves content, by its type: pure Python, so any Python runs it
+_SERVERS = {
+    "python-api": ("waitress",),
+    "python-fastapi": ("uvicorn", "h11", "wsproto", "click", "typing_extensions"),
+}
 
 
 class ProcessFailed(Exception):
@@ -70,6 +78,8 @@ class Launch:
     bundle_id: int
     app: Path
     python: Path
+    #: the type of content, which says how it is served
+    app_mode: str
     entrypoint: str
     #: the whole environment of the process; nothing of the server's is added
     environment: Mapping[str, str]
@@ -81,6 +91,10 @@ class Launch:
     idle_timeout: float
     connection_timeout: float
     read_timeout: float
+
+    @property
+    def is_asgi(self) -> bool:
+        return self.app_mode == "python-fastapi"
 
 
 class ContentProcess:
@@ -152,7 +166,9 @@ class ContentProcess:
                 *("--entrypoint", self.launch.entrypoint),
                 *("--socket", str(self._socket)),
                 *("--lifeline", str(theirs.fileno())),
-                *("--waitress", str(Path(waitress.__file__).parent)),
+                *("--app-mode", self.launch.app_mode),
+                *("--packages", json.dumps(_borrowed(self.launch.app_mode))),
+                *("--asgi", str(Path(content_process.__file__).with_name("content_asgi.py"))),
                 *("--threads", str(self.launch.threads)),
                 cwd=self.launch.app,
                 env=self.launch.environment,
@@ -166,6 +182,7 @@ class ContentProcess:
             self.job_key,
             content_guid=self.launch.content_guid,
             bundle_id=self.launch.bundle_id,
+            app_mode=self.launch.app_mode,
             pid=self._process.pid,
         )
         self._reader = asyncio.create_task(self._read_output(output, job_log))
@@ -288,6 +305,18 @@ async def _once(
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
         raise aiohttp.ClientConnectionError(str(error)) from error
+
+
+def _borrowed(app_mode: str) -> dict[str, str]:
+    """The packages that serve content of this type, and the directories that hold them."""
+    found = {}
+    for name in _SERVERS[app_mode]:
+        spec = importlib.util.find_spec(name)
+        assert spec is not None  # noqa: S101 (this package requires it)
+        assert spec.origin is not None  # noqa: S101
+        module = Path(spec.origin)
+        found[name] = str(module.parents[1] if module.name == "__init__.py" else module.parent)
+    return found
 
 
 def socket_directory(data: Path) -> Path:

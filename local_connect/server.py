@@ -135,6 +135,11 @@ class Server:
             pythons=pythons,
         )
         app.on_response_prepare.append(_close_after_upgrade)
+
+        async def close_sockets(_: web.Application) -> None:
+            await gateway.close()
+
+        app.on_shutdown.append(close_sockets)
         app.add_routes(pages.routes)
         app.add_routes(dashboard.routes)
         api.add_routes(app)
@@ -148,6 +153,8 @@ class Server:
             shutdown_timeout=2,
         )
         logging.getLogger("aiohttp.server").addFilter(_is_ours)
+        # that an app takes none of the subprotocols that it is offered is its own affair
+        logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
         await self._runner.setup()
         assert self._runner.server is not None  # noqa: S101 (it has been set up)
         self._listening = await asyncio.get_running_loop().create_server(
@@ -186,11 +193,11 @@ def _foreign(request: web.Request) -> str:
 
 
 async def _close_after_upgrade(request: web.Request, response: web.StreamResponse) -> None:
-    """Let nothing follow a request to upgrade, which is never granted here.
+    """Let nothing follow a request to upgrade that is not granted.
 
     aiohttp loses what comes after one that names another protocol than websocket.
     """
-    if "Upgrade" in request.headers:
+    if "Upgrade" in request.headers and not isinstance(response, web.WebSocketResponse):
         response.force_close()
         response.headers["Connection"] = "close"
 

@@ -17,10 +17,12 @@ def create(server: LocalConnect, *, user: str = "alice", **fields: Any) -> Conte
     return Content(server, made.json()["guid"])
 
 
-def archive_of(files: dict[str, bytes]) -> bytes:
+def archive_of(files: dict[str, bytes], **metadata: str) -> bytes:
     """A bundle as rsconnect would send it; no requirements where there are none among the files."""
     files = {"requirements.txt": b"", **files}
-    manifest = json.dumps(manifest_of(files)).encode()
+    document = manifest_of(files)
+    document["metadata"] |= metadata
+    manifest = json.dumps(document).encode()
     return packed([member("manifest.json", manifest), *(member(*file) for file in files.items())])
 
 

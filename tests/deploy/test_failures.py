@@ -142,7 +142,7 @@ def test_a_manifest_that_is_out_of_date(alice: Person, live: Unharmed, app: Path
 def test_content_of_another_type(alice: Person, live: Unharmed, app: Path) -> None:
     before = live.content.bundles
     said = live.refused(alice, "shiny", app)
-    assert "This server runs content of type python-api; the bundle is python-shiny." in said
+    assert "of type python-api and python-fastapi; the bundle is python-shiny." in said
     assert live.content.bundles == before
 
 

@@ -114,7 +114,7 @@ HOSTILE: dict[str, tuple[list[Member], tuple[str, ...]]] = {
     ),
     "another type of content": (
         app({**manifest_of(FILES), "metadata": {"appmode": "python-dash", "entrypoint": "app"}}),
-        ("This server runs content of type python-api; the bundle is python-dash",),
+        ("of type python-api and python-fastapi; the bundle is python-dash",),
     ),
     "an entry point that is none": (
         app({**manifest_of(FILES), "metadata": {"appmode": "python-api", "entrypoint": "a b"}}),
