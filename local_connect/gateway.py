@@ -237,7 +237,7 @@ class Gateway:
                 headers.popall(name, None)
         try:
             async with asyncio.timeout(launch.read_timeout):
-                app = await process.client.ws_connect(
+                app = await process.socket_client.ws_connect(
                     URL(f"http://content{request.raw_path}", encoded=True),
                     headers=headers,
                     protocols=websockets.protocols(request),

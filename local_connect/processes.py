@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import IO
 
@@ -124,25 +125,22 @@ class ContentProcess:
         self._lifeline: socket.socket | None = None
         self._output: asyncio.ReadTransport | None = None
         self._reader: asyncio.Task[None] | None = None
-        self._client: aiohttp.ClientSession | None = None
+        self._clients: list[aiohttp.ClientSession] = []
         self._idle = asyncio.Event()
         self._idle.set()
 
-    @property
+    @cached_property
     def client(self) -> aiohttp.ClientSession:
         """An HTTP client whose every connection leads to this process."""
-        if self._client is None:
-            self._client = aiohttp.ClientSession(
-                connector=aiohttp.UnixConnector(path=str(self._socket), limit=0),
-                auto_decompress=False,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                middlewares=(_once,),
-                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-                max_line_size=_HEADER_BYTES,
-                max_field_size=_HEADER_BYTES,
-                read_bufsize=1 << 18,
-            )
-        return self._client
+        return self._new_client()
+
+    @cached_property
+    def socket_client(self) -> aiohttp.ClientSession:
+        """The same for WebSockets: a connection for each.
+
+        uvicorn closes one on which it has refused a handshake, but does not say so.
+        """
+        return self._new_client(force_close=True)
 
     @property
     def alive(self) -> bool:
@@ -229,8 +227,8 @@ class ContentProcess:
 
     async def stop(self) -> None:
         """End the process and whatever it started; close all that belongs to it."""
-        if self._client:
-            await self._client.close()
+        for client in self._clients:
+            await client.close()
         if self._process:
             if self.alive:
                 self._process.send_signal(signal.SIGTERM)
@@ -263,6 +261,22 @@ class ContentProcess:
             self._last_used = time.monotonic()
             if not self.requests:
                 self._idle.set()
+
+    def _new_client(self, *, force_close: bool = False) -> aiohttp.ClientSession:
+        client = aiohttp.ClientSession(
+            connector=aiohttp.UnixConnector(
+                path=str(self._socket), limit=0, force_close=force_close
+            ),
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            middlewares=(_once,),
+            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+            max_line_size=_HEADER_BYTES,
+            max_field_size=_HEADER_BYTES,
+            read_bufsize=1 << 18,
+        )
+        self._clients.append(client)
+        return client
 
     async def _open_output(self) -> tuple[asyncio.StreamReader, IO[bytes]]:
         """Both ends of a pipe of our own.

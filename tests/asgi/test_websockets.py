@@ -99,6 +99,28 @@ def test_one_that_the_app_does_not_accept(server: LocalConnect, api: Content) ->
     assert run(refusal(server, f"{api.path}nowhere")) == 403
 
 
+def test_many_that_the_app_does_not_accept(server: LocalConnect) -> None:
+    """Its server closes the connection of each, which nobody who comes later may be given."""
+    api = publish(server, REFUSING)
+    handshake = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+
+    async def talk() -> set[int]:
+        async with aiohttp.ClientSession() as session:
+
+            async def status(headers: dict[str, str]) -> int:
+                async with session.get(server.url + api.path, headers=headers) as answer:
+                    return answer.status
+
+            return {*await asyncio.gather(*map(status, [{}, handshake, handshake] * 300))}
+
+    assert run(talk()) == {200, 403}
+
+
 def test_how_the_app_ends_it(server: LocalConnect, api: Content) -> None:
     async def talk(*words: str) -> tuple[int, str]:
         async with opened(server, f"{api.path}socket") as socket:
@@ -186,6 +208,17 @@ def test_who_may_open_one(server: LocalConnect) -> None:
     assert run(said()) == server.get(api.path).text
     assert run(said(user=None, headers={"Cookie": cookie, "Origin": own})) == run(said())
 
+
+#: an app that takes no WebSocket
+REFUSING = """
+async def app(scope, receive, send):
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close"})
+    elif scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body"})
+"""
 
 #: an app without a framework, made by a factory: it says one thing and then waits
 PLAIN = """
