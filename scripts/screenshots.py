@@ -1,5 +1,7 @@
 """Takes the pictures in docs/images/, each of a real page as it is now.
 
+Those of the dashboard say how long ago and by whom; the rest are the same each time.
+
 The examples are deployed by rsconnect to a local Connect of this command's own, which a browser
 visits by a name without a port. To add a picture, add a `Shot` to `shots()`, and show it.
 """
@@ -86,6 +88,10 @@ def shots() -> Iterator[Shot]:
             yield Shot(example.directory, path, partial(ask, path=str(example.item)))
         elif example.has("browsable", "list"):
             yield Shot(example.directory, f"{mount(example)}{example.list}", look)
+    yield Shot("dashboard", "/connect/", cards)
+    viewers = next(example for example in EXAMPLES if example.has("hello"))
+    page = f"/connect/apps/{{{viewers.directory}}}/"
+    yield Shot("dashboard-content", page, partial(ask_as_everyone, path=str(viewers.hello)))
 
 
 def mount(example: Example) -> str:
@@ -109,6 +115,19 @@ def ask(page: Page, *, path: str) -> Locator:
     return answer
 
 
+def cards(page: Page) -> Locator:
+    """All content, once each state is known."""
+    expect(page.locator(".card")).to_have_count(len(EXAMPLES))
+    return page.locator(".cards")
+
+
+def ask_as_everyone(page: Page, *, path: str) -> Locator:
+    """What each identity gets from a path of the content."""
+    page.locator("#path").fill(path)
+    page.get_by_role("button", name="Ask as everyone").click()
+    return page.locator("#ask")
+
+
 def main() -> None:
     check_fonts()
     if not CHROMIUM:
@@ -126,6 +145,7 @@ def main() -> None:
             assert isinstance(content, DeployedContent)  # noqa: S101 (that is what it deploys)
             stack.enter_context(content.at(mount(example)))
             guids[example.directory] = content.guid
+            connect.server.request("PATCH", content.api, json={"title": example.title})
         playwright = stack.enter_context(sync_playwright())
         certificate = Certificate(directory, NAME)
         port = stack.enter_context(terminated(certificate, urlsplit(connect.server.url).port or 0))
