@@ -70,24 +70,28 @@ def see_to_change(request: web.Request, viewer: User | None, guid: str) -> Item:
 
 
 def describe(request: web.Request, content: Content, viewer: User | None) -> Item:
-    deploys = rooms(request).deploys
-    state = deploys.state(content)
-    if state == "empty" and any(
-        last.error for last in rooms(request).history.find(content.guid)[:1]
-    ):
-        state = "failed"
     vanity = rooms(request).vanities.get(content.guid)
     return Item(
         content=content,
         owner=username(request, content.owner_guid),
-        state=state,
+        state=state_of(request, content),
         path=vanity.path if vanity else f"/content/{content.guid}/",
-        runs=deploys.requirements(content),
+        runs=rooms(request).deploys.requirements(content),
         may_open=access.may_open(viewer, content),
         may_change=viewer is not None
         and viewer.user_role != "viewer"
         and access.may_change(viewer, content),
     )
+
+
+def state_of(request: web.Request, content: Content) -> str:
+    """As `Deploys.state` has it, but `failed` for what was deployed and never came up."""
+    state = rooms(request).deploys.state(content)
+    if state == "empty" and any(
+        last.error for last in rooms(request).history.find(content.guid)[:1]
+    ):
+        return "failed"
+    return state
 
 
 def username(request: web.Request, guid: str) -> str:

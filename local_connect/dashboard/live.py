@@ -9,7 +9,7 @@ from aiohttp import web
 
 from local_connect.api.common import rooms, whole_number
 from local_connect.dashboard import logs
-from local_connect.dashboard.items import describe, see_to_change, visible
+from local_connect.dashboard.items import see_to_change, state_of, visible
 
 routes = web.RouteTableDef()
 
@@ -41,7 +41,7 @@ async def live(request: web.Request) -> web.StreamResponse:
     states: dict[str, str] = {}
     while rooms(request).identities.from_form(token) == viewer:
         now = {
-            content.guid: describe(request, content, viewer).state
+            content.guid: state_of(request, content)
             for content in visible(request, viewer)
             if guid in (None, content.guid)
         }
