@@ -183,7 +183,7 @@ class TestDeath:
 
     @pytest.mark.parametrize("method", ["GET", "POST"])
     def test_by_a_signal(self, own: Site, method: str) -> None:
-        for _ in range(5):
+        for _ in range(3):
             pid = own.get("/echo")["pid"]
             os.kill(pid, 9)
             # until then it is not dead but dying
@@ -194,7 +194,7 @@ class TestDeath:
             assert answer.json()["size"] == 5
 
     def test_again_and_again(self, own: Site) -> None:
-        for _ in range(5):
+        for _ in range(3):
             assert own.server.get(f"{own.mount}/end").status_code == 502
             assert own.server.request("POST", f"{own.mount}/echo").status_code == 200
 

@@ -1,6 +1,7 @@
 """A checkout to type commands in, and a server to send them to."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,9 @@ import pytest
 
 from tests.catalogue import ROOT
 from tests.servers import LocalConnect, environment, running_server
+
+#: of the Makefile: make hands on to its commands what it was given on its own command line
+VARIABLES = set(re.findall(r"^(\w+) \?=", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
 
 
 class Checkout:
@@ -32,7 +36,7 @@ class Checkout:
         inherited = {
             name: value
             for name, value in environment().items()
-            if not name.startswith(("MAKE", "MFLAGS", "SERVER", "PYTEST_"))
+            if not name.startswith(("MAKE", "MFLAGS", "PYTEST_")) and name not in VARIABLES
         }
         return inherited | {
             "HOME": str(self.home),
