@@ -19,7 +19,7 @@ export RSCONNECT_DISABLE_VERSION_CHECK := 1
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help gallery test fuzz soak deploy verify new screenshots sync manifests lint requirements \
+.PHONY: help gallery test fuzz soak bench bench-smoke deploy verify new screenshots sync manifests lint requirements \
 	clean $(EXAMPLES:%=deploy-%) $(EXAMPLES:%=run-%)
 
 help: ## this list
@@ -40,6 +40,12 @@ fuzz: $(READY) ## 10,000 hostile requests and bundles, new ones each time (FUZZ_
 
 soak: $(READY) ## redeploys under load and kills, counted (ARGS="--requests 100000 --kills 200")
 	@$(BIN)/python -m tests.soak $(ARGS)
+
+bench: $(READY) ## what it costs, in five minutes: writes docs/benchmarks.md (ARGS=gateway: that part only)
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-smoke: $(READY) ## the same in moments, to see that the benchmark works
+	@$(BIN)/python -m benchmarks --smoke $(ARGS)
 
 deploy: $(READY) ## every example: SERVER=<saved name>, or CONNECT_SERVER and CONNECT_API_KEY (NEW=1: anew)
 	@$(GALLERY) server --name "$(SERVER)"

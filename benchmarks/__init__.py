@@ -1,0 +1,1 @@
+"""What local Connect and the examples cost; `make bench` runs it and writes docs/benchmarks.md."""

@@ -1,0 +1,87 @@
+"""Measures what local Connect and the examples cost, and writes docs/benchmarks.md.
+
+    python -m benchmarks [--smoke] [FAMILY …]
+
+`--smoke` runs everything once, for moments, to show that it works: its figures mean nothing, and
+the page is left alone, as it is where only some families are named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks import content_server, deploys, frameworks, gateway, many, memory
+from benchmarks.measure import FULL, SMOKE, Family
+from benchmarks.page import chart, page, peer_versions, table
+from benchmarks.servers import peers
+from local_connect.log import log, progress
+from tests.catalogue import ROOT
+
+PAGE = ROOT / "docs" / "benchmarks.md"
+
+FAMILIES = {
+    "gateway": gateway.measure,
+    "content-server": content_server.measure,
+    "deploys": deploys.measure,
+    "frameworks": frameworks.measure,
+    "many": many.measure,
+    "memory": memory.measure,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--smoke", action="store_true")
+    parser.add_argument("families", nargs="*", metavar="FAMILY", help=", ".join(FAMILIES))
+    arguments = parser.parse_args()
+    if unknown := set(arguments.families) - set(FAMILIES):
+        parser.error(f"There is no {', '.join(unknown)}; a family is one of {', '.join(FAMILIES)}.")
+    wanted = arguments.families or list(FAMILIES)
+    scale = SMOKE if arguments.smoke else FULL
+    busy = os.getloadavg()[0]
+    begun = time.monotonic()
+    found: list[Family] = []
+    try:
+        with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+            work = Path(directory)
+            progress("installing what local Connect is held against")
+            peers(work / "peers")
+            for number, name in enumerate(wanted, 1):
+                since = time.monotonic()
+                family = FAMILIES[name](scale, work)
+                found.append(family)
+                log(f"{number}/{len(wanted)} {family.title}: {time.monotonic() - since:.0f} s")
+                show(family)
+            took = time.monotonic() - begun
+            versions = peer_versions(work / "peers" / "bin" / "python")
+            text = page(found, took=took, busy=busy, peers=versions)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except (RuntimeError, AssertionError) as error:
+        sys.exit(f"bench: {error}")
+    print("\n".join(chart([f for family in found for f in family.figures if f.target])))
+    if arguments.smoke or arguments.families:
+        log(f"{took:.0f} s. {PAGE.name} is left as it is.")
+    else:
+        PAGE.write_text(text, "utf-8")
+        log(f"{took:.0f} s. Written: {PAGE.relative_to(ROOT)}")
+
+
+def show(family: Family) -> None:
+    """What was found, on the terminal."""
+    for reason in family.missing:
+        print(f"Not measured here: {reason}")
+    print("\n".join(table(list(family.figures), verdicts=True)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""The server inside a content process, beside others that serve WSGI."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+from benchmarks.load import CONNECTIONS, load
+from benchmarks.measure import Family, Figure, Scale, Target, ratios, side_by_side
+from benchmarks.servers import APPS, THREADS, content, load_content, peer, peers, serving
+
+HOW = f"""
+Bare Flask under each server, in one environment: one process with {THREADS} threads that listens on
+a Unix socket, and {CONNECTIONS} connections that stay open and ask without a pause. The content
+process also gets the headers that the gateway would send it, and reads them.
+"""
+
+PEERS = ("waitress", "gunicorn", "granian")
+
+
+def measure(scale: Scale, work: Path) -> Family:
+    python = peers(work / "peers")
+    with ExitStack() as stack:
+        ours = work / "ours.sock"
+        stack.enter_context(content(python, APPS, ours, "bare:app"))
+        ways = {"content process": partial(load_content, ours, "/", scale.seconds)}
+        for name in PEERS:
+            at = work / f"{name}.sock"
+            stack.enter_context(serving(peer(name, python, at), APPS, at))
+            ways[name] = partial(load, at, "/", scale.seconds)
+        for way in ways.values():
+            way()
+        found = side_by_side("content server", scale.rounds, ways)
+    rates = {way: tuple(one.requests_per_second for one in found[way]) for way in found}
+    figures = [
+        Figure(
+            "requests/s of the content process, over waitress",
+            "",
+            ratios(rates["content process"], rates["waitress"]),
+            Target("≥", 1.5),
+        ),
+        *(
+            Figure(
+                f"requests/s of {name}, over waitress", "", ratios(rates[name], rates["waitress"])
+            )
+            for name in PEERS[1:]
+        ),
+        *(Figure(way, "requests/s", values) for way, values in rates.items()),
+    ]
+    return Family("The server of a content process", HOW, tuple(figures))

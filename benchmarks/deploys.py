@@ -1,0 +1,206 @@
+"""What a deployment costs, with its environment cached and not; and a whole gallery of them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from benchmarks.floor import GUID
+from benchmarks.measure import Family, Figure, Scale, Target, ratios, seconds, side_by_side
+from benchmarks.servers import bundle, publish, redeploy
+from tests.catalogue import EXAMPLES, ROOT
+from tests.deploy.conftest import Content
+from tests.project.conftest import Checkout
+from tests.publishing import create
+from tests.rsconnect_cli import rsconnect
+from tests.servers import LocalConnect, running_server
+from tests.targets.environments import uv
+
+HOW = """
+A warm deployment is `rsconnect deploy api` of flask-restx-example to content that has it already;
+the floor is the same command against a server that does nothing but say yes (benchmarks/floor.py).
+A first deployment is measured without rsconnect, from the first byte of its bundle to the end of
+its task, with the environment not cached and the wheels in uv's cache; by hand it is `uv venv`,
+`uv pip install` and one import of the app. The gallery is `make gallery` from the command to the
+line that says it is up, its content and environments being there from an earlier start; its floor
+is the same number of floors, four at a time as make runs them.
+"""
+
+#: that make deploys at a time
+AT_A_TIME = 4
+
+
+def measure(scale: Scale, work: Path) -> Family:
+    example = next(example for example in EXAMPLES if example.framework == "Flask-RESTX")
+    app = shutil.copytree(example.path, work / example.directory)
+    with running_server(work / "deploys") as server, floor() as nothing:
+        content = publish(server, app)
+        key = server.users["alice"].api_key
+        warm = side_by_side(
+            "warm deployment",
+            scale.rounds,
+            {
+                "local Connect": partial(_deploy, app, server.url, key, content.guid, work),
+                "floor": partial(_deploy, app, nothing, "key", GUID, work),
+            },
+        )
+        server.request("DELETE", content.api).raise_for_status()
+        archive = bundle(app)
+        first = side_by_side(
+            "first deployment",
+            scale.rounds,
+            {
+                "local Connect": partial(_deploy_first, server, archive),
+                "by hand": partial(_by_hand, app, work / "by-hand"),
+            },
+        )
+        examples = EXAMPLES[: scale.examples]
+        with gallery(work / "checkout", len(examples)) as start:
+            if scale.warm:
+                start()
+            ways: dict[str, Callable[[], float]] = {
+                "make gallery": start,
+                "floors": partial(_floors, [e.path for e in examples], nothing, work),
+            }
+            whole = side_by_side("gallery", min(scale.rounds, 3), ways)
+    figures = (
+        Figure(
+            "warm deployment, over the client's floor",
+            "",
+            ratios(warm["local Connect"], warm["floor"]),
+            Target("≤", 1.3),
+        ),
+        Figure(
+            "first deployment, over the same by hand",
+            "",
+            ratios(first["local Connect"], first["by hand"]),
+            Target("≤", 1.3),
+        ),
+        Figure(
+            f"make gallery, warm, over {len(examples)} floors, {AT_A_TIME} at a time",
+            "",
+            ratios(whole["make gallery"], whole["floors"]),
+            Target("≤", 1.5),
+        ),
+        Figure("warm deployment", "s", warm["local Connect"]),
+        Figure("the client's floor", "s", warm["floor"]),
+        Figure("first deployment", "s", first["local Connect"]),
+        Figure("environment and import by hand", "s", first["by hand"]),
+        Figure("make gallery", "s", whole["make gallery"]),
+        Figure(f"{len(examples)} floors, {AT_A_TIME} at a time", "s", whole["floors"]),
+    )
+    return Family("Deployments", HOW, figures)
+
+
+@contextmanager
+def floor() -> Iterator[str]:
+    """The address of a server that does nothing."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.floor"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    ) as process:
+        assert process.stdout is not None  # noqa: S101 (it is a pipe)
+        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        process.communicate("")
+
+
+def _deploy(app: Path, url: str, key: str, guid: str, work: Path) -> float:
+    """Seconds that rsconnect takes to deploy to content that is there."""
+
+    def run() -> None:
+        done = rsconnect(
+            *("deploy", "api", "--app-id", guid, "--entrypoint", "app:app", app),
+            home=work / "home",
+            environment={"CONNECT_SERVER": url, "CONNECT_API_KEY": key},
+        )
+        if done.returncode:
+            raise RuntimeError(done.stdout + done.stderr)
+
+    return seconds(run)
+
+
+def _deploy_first(server: LocalConnect, archive: bytes) -> float:
+    """Seconds of a deployment to new content, whose environment goes with it afterwards."""
+    content: Content = create(server)
+    took = seconds(lambda: redeploy(content, archive))
+    server.request("DELETE", content.api).raise_for_status()
+    return took
+
+
+def _by_hand(app: Path, directory: Path) -> float:
+    """Seconds to make the same environment and to import the app in it."""
+    python = str(directory / "bin" / "python")
+
+    def run() -> None:
+        uv("venv", "--quiet", "--python", sys.executable, str(directory))
+        uv("pip", "install", "--python", python, "--requirements", str(app / "requirements.txt"))
+        subprocess.run([python, "-B", "-c", "import app"], cwd=app, check=True)
+
+    took = seconds(run)
+    shutil.rmtree(directory)
+    return took
+
+
+def _floors(apps: list[Path], nothing: str, work: Path) -> float:
+    """Seconds of several deployments to a server that does nothing."""
+
+    def run() -> None:
+        with ThreadPoolExecutor(AT_A_TIME) as clients:
+            list(clients.map(lambda app: _deploy(app, nothing, "key", GUID, work), apps))
+
+    copies = work / "floors"
+    apps = [shutil.copytree(app, copies / app.name) for app in apps]
+    took = seconds(run)
+    shutil.rmtree(copies)
+    return took
+
+
+@contextmanager
+def gallery(directory: Path, examples: int) -> Iterator[Callable[[], float]]:
+    """A checkout with so many examples, in which `make gallery` is started and ended."""
+    directory.mkdir()
+    checkout = Checkout(directory)
+    tables = (directory / "gallery.toml").read_text("utf-8")
+    ends = [match.start() for match in re.finditer(r"^\[", tables, re.MULTILINE)] + [len(tables)]
+    (directory / "gallery.toml").write_text(tables[: ends[examples]], "utf-8")
+
+    def start() -> float:
+        with subprocess.Popen(
+            ["make", "gallery", "PORT=0"],
+            cwd=directory,
+            env=checkout.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        ) as process:
+            assert process.stdout is not None  # noqa: S101 (it is a pipe)
+            printed: list[str] = []
+
+            def until_up() -> None:
+                for line in process.stdout or ():
+                    printed.append(line)
+                    if "Ctrl-C ends it." in line:
+                        return
+                raise RuntimeError("make gallery failed:\n" + "".join(printed))
+
+            try:
+                return seconds(until_up)
+            finally:
+                os.killpg(process.pid, signal.SIGTERM)
+                process.stdout.read()
+
+    yield start

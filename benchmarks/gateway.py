@@ -1,0 +1,85 @@
+"""What the gateway costs: the same content, straight and through it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+from benchmarks.load import CONNECTIONS, Load, load
+from benchmarks.measure import Family, Figure, Scale, Target, per_1000, ratios, side_by_side
+from benchmarks.servers import bare, load_content, nginx, publish, serving, socket_of
+from tests.servers import running_server
+
+HOW = f"""
+The content is bare Flask with one route that answers a few bytes, so all that a proxy costs shows;
+it is deployed, open to everyone, and has one process. {CONNECTIONS} connections that stay open ask
+without a pause: straight at the process's Unix socket, through the gateway, and through nginx (one
+worker) in front of the same socket. The load comes from the benchmark's own generator on all
+three ways, as content processes listen on Unix sockets only, which wrk does not speak. Delays are
+those of the requests of the same loads, so at 16 connections a delay is 16 requests' worth of work.
+All processes share the machine's cores: what the gateway takes of them, the content does not have.
+"""
+
+
+def measure(scale: Scale, work: Path) -> Family:
+    app = bare(work / "bare")
+    with ExitStack() as stack:
+        server = stack.enter_context(running_server(work / "gateway"))
+        content = publish(server, app, min_processes=1, max_processes=1)
+        upstream = socket_of(content)
+        mount = content.path.removesuffix("/")
+        here = ("127.0.0.1", server.client.base_url.port or 80)
+        ways: dict[str, Callable[[], Load]] = {
+            "straight": partial(load_content, upstream, "/", scale.seconds, mount=mount),
+            "gateway": partial(load, here, content.path, scale.seconds),
+        }
+        at = work / "nginx.sock"
+        command, missing = nginx(work / "nginx", at, upstream)
+        if command:
+            stack.enter_context(serving(command, work, at))
+            ways["nginx"] = partial(load_content, at, "/", scale.seconds, mount=mount)
+        for way in ways.values():
+            way()
+        found = side_by_side("gateway", scale.rounds, ways)
+    rates = {way: tuple(one.requests_per_second for one in found[way]) for way in found}
+    straight, through = found["straight"], found["gateway"]
+    figures = [
+        Figure(
+            "requests/s through the gateway, over straight",
+            "",
+            ratios(rates["gateway"], rates["straight"]),
+            Target("≥", 0.9),
+        ),
+        Figure("delay added at the median", "ms", _added(through, straight, "p50"), Target("≤", 1)),
+        Figure(
+            "delay added at the 99th percentile",
+            "ms",
+            _added(through, straight, "p99"),
+            Target("≤", 5),
+        ),
+    ]
+    if command:
+        figures += [
+            Figure(
+                "requests/s through nginx, over straight",
+                "",
+                ratios(rates["nginx"], rates["straight"]),
+            ),
+            Figure(
+                "delay that nginx adds at the median", "ms", _added(found["nginx"], straight, "p50")
+            ),
+        ]
+    figures += [Figure(way, "requests/s", values) for way, values in rates.items()]
+    return Family("The gateway", HOW, tuple(figures), (missing,) if missing else ())
+
+
+def _added(through: tuple[Load, ...], straight: tuple[Load, ...], part: str) -> tuple[float, ...]:
+    """Milliseconds that each round's requests took longer."""
+    return per_1000(
+        tuple(
+            getattr(one, part) - getattr(other, part)
+            for one, other in zip(through, straight, strict=True)
+        )
+    )

@@ -1,0 +1,151 @@
+"""Writes what was found as a page of Markdown, with a chart in plain text."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import re
+import shutil
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks.measure import Family, Figure
+
+#: characters of a bar that just reaches the target, and at most
+_AT_TARGET = 30
+_LONGEST = 60
+
+PACKAGES = ("aiohttp", "rsconnect-python", "sqlalchemy", "uv", "waitress")
+
+
+def page(families: list[Family], *, took: float, busy: float, peers: dict[str, str]) -> str:
+    """The page. `busy` is the load average before the run, `took` its seconds."""
+    targets = [figure for family in families for figure in family.figures if figure.target]
+    missed = [figure for figure in targets if figure.missed]
+    quiet = f"The load average was {busy:.1f} before it began, with {os.cpu_count()} cores: " + (
+        "the machine was **not quiet**, which ratios bear better than other figures, not well."
+        if busy > 0.5
+        else "the machine was quiet."
+    )
+    verdict = (
+        f"**{len(missed)} of {len(targets)} targets are missed**: "
+        + "; ".join(figure.what for figure in missed)
+        + "."
+        if missed
+        else f"All {len(targets)} targets are met."
+    )
+    return "\n".join(
+        (
+            "# Benchmarks",
+            "",
+            "What the gateway, deployments and the examples cost. `make bench` measures it and "
+            "writes this page;",
+            "`make bench-smoke` does the same in moments and writes nothing. What is compared is "
+            "measured in one run,",
+            "in turns. A figure is held against its target by its median.",
+            "",
+            f"Measured {datetime.now(UTC):%Y-%m-%d}, in {took:.0f} seconds, on {machine()}.",
+            f"{versions(peers)}.",
+            "",
+            quiet,
+            "",
+            verdict,
+            "",
+            "## Targets",
+            "",
+            *table(targets, verdicts=True),
+            "",
+            "How much each takes of what it is allowed (`|` is the target, shorter is better):",
+            "",
+            "```text",
+            *chart(targets),
+            "```",
+            *(line for family in families for line in section(family)),
+            "",
+        )
+    )
+
+
+def section(family: Family) -> list[str]:
+    return [
+        *("", f"## {family.title}", "", family.how.strip(), ""),
+        *(line for reason in family.missing for line in (f"**Not measured here:** {reason}", "")),
+        *table(list(family.figures)),
+    ]
+
+
+def table(figures: list[Figure], *, verdicts: bool = False) -> list[str]:
+    """One row a figure; with `verdicts` also what it must reach and whether it does."""
+    if not figures:
+        return []
+    more = (" must be | |", " --- | --- |") if verdicts else ("", "")
+    rows = [f"| | minimum | median | maximum |{more[0]}", f"| --- | --- | --- | --- |{more[1]}"]
+    for figure in figures:
+        cells = [figure.what, *map(number, (min(figure.values), figure.median, max(figure.values)))]
+        if figure.unit:
+            cells[1:] = [f"{cell} {figure.unit}" for cell in cells[1:]]
+        if verdicts and figure.target:
+            limit = f"{figure.target.relation} {figure.target.limit:g} {figure.unit}".strip()
+            cells += [limit, "**missed**" if figure.missed else "met"]
+        rows.append(f"| {' | '.join(cells)} |")
+    return rows
+
+
+def chart(figures: list[Figure]) -> list[str]:
+    """A bar for each figure that has a target, all on one scale."""
+    width = max((len(figure.what) for figure in figures), default=0)
+    return [f"{figure.what:<{width}} {bar(figure)}" for figure in figures]
+
+
+def bar(figure: Figure) -> str:
+    """How much of what is allowed the median takes."""
+    assert figure.target is not None  # noqa: S101 (only those are drawn)
+    used = max(0.0, figure.target.used(figure.median))
+    length = min(round(used * _AT_TARGET), _LONGEST)
+    cells = list(("█" * length).ljust(_AT_TARGET + 1))
+    cells[_AT_TARGET] = "┃" if length > _AT_TARGET else "|"
+    return f"{''.join(cells)} {used:.2f}"
+
+
+def number(value: float) -> str:
+    """Three figures that matter."""
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def machine() -> str:
+    """The processor, the memory and the system."""
+    model = platform.processor() or platform.machine()
+    memory = ""
+    try:
+        found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        model = found[1] if found else model
+        pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        memory = f", {pages / (1 << 30):.0f} GiB of memory"
+    except (OSError, ValueError):
+        pass
+    return f"{os.cpu_count()} cores of {model}{memory}, {platform.system()} {platform.release()}"
+
+
+def versions(peers: dict[str, str]) -> str:
+    """Python's, and those of what local Connect stands on and is held against."""
+    ours = [f"{name} {importlib.metadata.version(name)}" for name in PACKAGES]
+    others = [f"{name} {version}" for name, version in peers.items()]
+    return f"Python {platform.python_version()}, " + ", ".join(ours + others)
+
+
+def peer_versions(python: Path) -> dict[str, str]:
+    """What the content server is held against, and nginx where it is there."""
+    listed = "import importlib.metadata as m; print(*(m.version(n) for n in {names!r}))"
+    names = ("flask", "gunicorn", "granian")
+    found = subprocess.run(
+        [python, "-c", listed.format(names=names)], capture_output=True, text=True, check=True
+    ).stdout.split()
+    versions = dict(zip(names, found, strict=True))
+    if nginx := shutil.which("nginx"):
+        said = subprocess.run([nginx, "-v"], capture_output=True, text=True, check=True).stderr
+        versions["nginx"] = said.strip().rpartition("/")[2].partition(" ")[0]
+    return versions

@@ -1,0 +1,211 @@
+"""What is put under load: one app under several servers, each one process on a Unix socket."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import waitress
+
+from benchmarks.load import Load, load
+from local_connect import content_process
+from tests.catalogue import ROOT
+from tests.deploy.conftest import Content
+from tests.publishing import archive_of, create, deploy, upload
+from tests.servers import LocalConnect
+from tests.targets.environments import uv
+
+APPS = Path(__file__).with_name("apps")
+
+#: requests that a process answers at a time; what content has by default
+THREADS = 20
+
+#: seconds that a server may take to listen
+PATIENCE = 60
+
+
+def peers(directory: Path) -> Path:
+    """The interpreter of an environment with Flask and the servers, as pyproject.toml pins them."""
+    if not directory.exists():
+        uv("venv", "--python", sys.executable, str(directory))
+        uv(
+            *("pip", "install", "--python", str(directory / "bin/python")),
+            *("--group", f"{ROOT / 'pyproject.toml'}:bench"),
+        )
+    return directory / "bin" / "python"
+
+
+def peer(name: str, python: Path, at: Path) -> list[str]:
+    """How waitress, gunicorn or Granian serves the bare app: one process, the same threads."""
+    tool = str(python.with_name("waitress-serve" if name == "waitress" else name))
+    match name:
+        case "waitress":
+            return [tool, f"--unix-socket={at}", f"--threads={THREADS}", "bare:app"]
+        case "gunicorn":
+            threads = ("--workers=1", f"--threads={THREADS}", "--log-level=error")
+            return [tool, f"--bind=unix:{at}", *threads, "--no-control-socket", "bare:app"]
+        case _:
+            threads = ("--workers=1", f"--blocking-threads={THREADS}", "--log-level=error")
+            return [tool, "--interface=wsgi", f"--uds={at}", *threads, "bare:app"]
+
+
+@contextmanager
+def serving(command: Sequence[str], app: Path, at: Path) -> Iterator[None]:
+    """A server that listens on the Unix socket, with the app's directory as its own."""
+    with (
+        at.with_suffix(".log").open("wb") as log,
+        subprocess.Popen(
+            command, cwd=app, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        ) as process,
+    ):
+        try:
+            wait_for(at, process)
+            yield
+        finally:
+            process.terminate()
+
+
+@contextmanager
+def content(python: Path, app: Path, at: Path, entrypoint: str) -> Iterator[None]:
+    """The process that local Connect runs content in, without local Connect."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs, at.with_suffix(".log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                *(python, content_process.__file__, "--entrypoint", entrypoint),
+                *("--socket", at, "--lifeline", str(theirs.fileno())),
+                *("--waitress", Path(waitress.__file__).parent, "--threads", str(THREADS)),
+            ],
+            cwd=app,
+            pass_fds=(theirs.fileno(),),
+            # at its end it kills its group
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            wait_for(at, process)
+            yield
+        finally:
+            process.terminate()
+            process.wait(PATIENCE)
+
+
+def wait_for(at: Path, process: subprocess.Popen[bytes]) -> None:
+    """Return once somebody listens on the Unix socket."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and process.poll() is None:
+        with socket.socket(socket.AF_UNIX) as client:
+            if client.connect_ex(str(at)) == 0:
+                return
+        time.sleep(0.01)
+    printed = at.with_suffix(".log").read_text("utf-8", "replace")
+    raise RuntimeError(f"{process.args!r} does not listen (status {process.poll()}).\n{printed}")
+
+
+def load_content(at: Path, path: str, seconds: float, *, mount: str = "") -> Load:
+    """A load on a content process, which is told what the gateway would tell it."""
+    environ = {
+        "SCRIPT_NAME": mount,
+        "SERVER_NAME": "127.0.0.1",
+        "SERVER_PORT": "80",
+        "REMOTE_ADDR": "127.0.0.1",
+        "REMOTE_HOST": "127.0.0.1",
+        "REMOTE_PORT": "50000",
+        "wsgi.url_scheme": "http",
+    }
+    headers = {
+        "RStudio-Connect-App-Base-URL": f"http://127.0.0.1{mount}",
+        "X-RSC-Request": f"http://127.0.0.1{mount}{path}",
+        "X-Local-Connect-Environ": json.dumps(environ),
+    }
+    return load(at, mount + path, seconds, headers)
+
+
+def publish(server: LocalConnect, directory: Path, **fields: Any) -> Content:
+    """New content, open to everyone, from the files of a directory; no rsconnect in between."""
+    made = create(server, **{"access_type": "all", **fields})
+    redeploy(made, bundle(directory))
+    return made
+
+
+def bundle(directory: Path) -> bytes:
+    """What a deployment of the directory would send, less its README and the like."""
+    wanted = ("*.py", "*.txt", "*.json")
+    files = sorted(path for pattern in wanted for path in directory.glob(pattern))
+    return archive_of({p.name: p.read_bytes() for p in files if p.name != "manifest.json"})
+
+
+def redeploy(content: Content, archive: bytes) -> None:
+    """Deploy a bundle to its end."""
+    task = deploy(content, upload(content, archive))
+    if task["code"]:
+        raise RuntimeError("\n".join([*task["output"], task["error"]]))
+
+
+def bare(directory: Path) -> Path:
+    """The bare app as a directory to deploy."""
+    directory.mkdir()
+    (directory / "app.py").write_bytes((APPS / "bare.py").read_bytes())
+    (directory / "requirements.txt").write_text("flask>=3.1,<3.2\n")
+    return directory
+
+
+def job_of(content: Content) -> dict[str, Any]:
+    """The job of the one process that the content has."""
+    jobs = content.server.get(f"{content.api}/jobs").raise_for_status().json()
+    (job,) = (job for job in jobs if job["end_time"] is None)
+    return dict(job)
+
+
+def socket_of(content: Content) -> Path:
+    """Where the one process that the content has listens."""
+    sockets = (content.server.data / "sockets").resolve()
+    return sockets / f"{job_of(content)['key']}.sock"
+
+
+def nginx(directory: Path, at: Path, upstream: Path) -> tuple[list[str], str]:
+    """How nginx passes on what comes to one Unix socket to another; or why it does not."""
+    found = shutil.which("nginx")
+    if found is None:
+        return [], "nginx is not installed, so the gateway has no other proxy beside it."
+    directory.mkdir()
+    configuration = directory / "nginx.conf"
+    configuration.write_text(
+        f"""
+        daemon off;
+        master_process off;
+        pid {directory}/nginx.pid;
+        error_log stderr error;
+        events {{ worker_connections 1024; }}
+        http {{
+            access_log off;
+            client_body_temp_path {directory};
+            proxy_temp_path {directory};
+            fastcgi_temp_path {directory};
+            uwsgi_temp_path {directory};
+            scgi_temp_path {directory};
+            upstream content {{ server unix:{upstream}; keepalive 64; }}
+            server {{
+                listen unix:{at};
+                location / {{
+                    proxy_pass http://content;
+                    proxy_http_version 1.1;
+                    proxy_set_header Connection "";
+                    proxy_set_header Host $http_host;
+                }}
+            }}
+        }}
+        """,
+        "utf-8",
+    )
+    return [found, "-c", str(configuration), "-p", str(directory), "-e", "stderr"], ""
