@@ -8,12 +8,24 @@ from pathlib import Path
 
 from benchmarks.load import CONNECTIONS, load
 from benchmarks.measure import Family, Figure, Scale, Target, ratios, side_by_side
-from benchmarks.servers import APPS, THREADS, content, load_content, peer, peers, serving
+from benchmarks.servers import (
+    APPS,
+    THREADS,
+    bare,
+    load_content,
+    peer,
+    peers,
+    publish,
+    serving,
+    socket_of,
+)
+from tests.servers import running_server
 
 HOW = f"""
-Bare Flask under each server, in one environment: one process with {THREADS} threads that listens on
-a Unix socket, and {CONNECTIONS} connections that stay open and ask without a pause. The content
-process also gets the headers that the gateway would send it, and reads them.
+Bare Flask under each server: one process with {THREADS} threads that listens on a Unix socket, and
+{CONNECTIONS} connections that stay open and ask without a pause. The content process is one that
+local Connect has started; it is asked straight, and also gets the headers that the gateway would
+send it.
 """
 
 PEERS = ("waitress", "gunicorn", "granian")
@@ -22,9 +34,11 @@ PEERS = ("waitress", "gunicorn", "granian")
 def measure(scale: Scale, work: Path) -> Family:
     python = peers(work / "peers")
     with ExitStack() as stack:
-        ours = work / "ours.sock"
-        stack.enter_context(content(python, APPS, ours, "bare:app"))
-        ways = {"content process": partial(load_content, ours, "/", scale.seconds)}
+        server = stack.enter_context(running_server(work / "content-server"))
+        content = publish(server, bare(work / "content"), max_processes=1)
+        mount = content.path.removesuffix("/")
+        ours = partial(load_content, socket_of(content), "/", scale.seconds, mount=mount)
+        ways = {"content process": ours}
         for name in PEERS:
             at = work / f"{name}.sock"
             stack.enter_context(serving(peer(name, python, at), APPS, at))

@@ -13,10 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import waitress
-
 from benchmarks.load import Load, load
-from local_connect import content_process
 from tests.catalogue import ROOT
 from tests.deploy.conftest import Content
 from tests.publishing import archive_of, create, deploy, upload
@@ -71,33 +68,6 @@ def serving(command: Sequence[str], app: Path, at: Path) -> Iterator[None]:
             yield
         finally:
             process.terminate()
-
-
-@contextmanager
-def content(python: Path, app: Path, at: Path, entrypoint: str) -> Iterator[None]:
-    """The process that local Connect runs content in, without local Connect."""
-    ours, theirs = socket.socketpair()
-    with ours, theirs, at.with_suffix(".log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                *(python, content_process.__file__, "--entrypoint", entrypoint),
-                *("--socket", at, "--lifeline", str(theirs.fileno())),
-                *("--waitress", Path(waitress.__file__).parent, "--threads", str(THREADS)),
-            ],
-            cwd=app,
-            pass_fds=(theirs.fileno(),),
-            # at its end it kills its group
-            start_new_session=True,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
-        try:
-            wait_for(at, process)
-            yield
-        finally:
-            process.terminate()
-            process.wait(PATIENCE)
 
 
 def wait_for(at: Path, process: subprocess.Popen[bytes]) -> None:
