@@ -21,6 +21,7 @@ from benchmarks.page import chart, page, peer_versions, table
 from benchmarks.servers import peers
 from local_connect.log import log, progress
 from tests.catalogue import ROOT
+from tests.servers import running_server
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 
@@ -51,13 +52,16 @@ def main() -> None:
     begun = time.monotonic()
     found: list[Family] = []
     try:
-        with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+        with (
+            tempfile.TemporaryDirectory(prefix="bench-") as directory,
+            running_server(Path(directory) / "server") as server,
+        ):
             work = Path(directory)
             progress("installing what local Connect is held against")
             peers(work / "peers")
             for number, name in enumerate(wanted, 1):
                 since = time.monotonic()
-                family = FAMILIES[name](scale, work)
+                family = FAMILIES[name](scale, work, server)
                 found.append(family)
                 log(f"{number}/{len(wanted)} {family.title}: {time.monotonic() - since:.0f} s")
                 show(family)

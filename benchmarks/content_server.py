@@ -19,7 +19,7 @@ from benchmarks.servers import (
     serving,
     socket_of,
 )
-from tests.servers import running_server
+from tests.servers import LocalConnect
 
 HOW = f"""
 Bare Flask under each server: one process with {THREADS} threads that listens on a Unix socket, and
@@ -31,13 +31,12 @@ send it.
 PEERS = ("waitress", "gunicorn", "granian")
 
 
-def measure(scale: Scale, work: Path) -> Family:
+def measure(scale: Scale, work: Path, server: LocalConnect) -> Family:
     python = peers(work / "peers")
+    content = publish(server, bare(work / "content-server"), max_processes=1)
+    mount = content.path.removesuffix("/")
+    ours = partial(load_content, socket_of(content), "/", scale.seconds, mount=mount)
     with ExitStack() as stack:
-        server = stack.enter_context(running_server(work / "content-server"))
-        content = publish(server, bare(work / "content"), max_processes=1)
-        mount = content.path.removesuffix("/")
-        ours = partial(load_content, socket_of(content), "/", scale.seconds, mount=mount)
         ways = {"content process": ours}
         for name in PEERS:
             at = work / f"{name}.sock"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -22,7 +21,7 @@ from tests.deploy.conftest import Content
 from tests.project.conftest import Checkout
 from tests.publishing import create
 from tests.rsconnect_cli import rsconnect
-from tests.servers import LocalConnect, running_server
+from tests.servers import LocalConnect
 from tests.targets.environments import uv
 
 HOW = """
@@ -39,66 +38,87 @@ is the same number of floors, four at a time as make runs them.
 AT_A_TIME = 4
 
 
-def measure(scale: Scale, work: Path) -> Family:
+def measure(scale: Scale, work: Path, server: LocalConnect) -> Family:
     example = next(example for example in EXAMPLES if example.framework == "Flask-RESTX")
     app = shutil.copytree(example.path, work / example.directory)
-    with running_server(work / "deploys") as server, floor() as nothing:
-        content = publish(server, app)
-        key = server.users["alice"].api_key
-        warm = side_by_side(
-            "warm deployment",
-            scale.rounds,
-            {
-                "local Connect": partial(_deploy, app, server.url, key, content.guid, work),
-                "floor": partial(_deploy, app, nothing, "key", GUID, work),
-            },
-        )
-        server.request("DELETE", content.api).raise_for_status()
-        archive = bundle(app)
-        first = side_by_side(
-            "first deployment",
-            scale.rounds,
-            {
-                "local Connect": partial(_deploy_first, server, archive),
-                "by hand": partial(_by_hand, app, work / "by-hand"),
-            },
-        )
-        examples = EXAMPLES[: scale.examples]
-        with gallery(work / "checkout", len(examples)) as start:
-            if scale.warm:
-                start()
-            ways: dict[str, Callable[[], float]] = {
-                "make gallery": start,
-                "floors": partial(_floors, [e.path for e in examples], nothing, work),
-            }
-            whole = side_by_side("gallery", min(scale.rounds, 3), ways)
-    figures = (
+    with floor() as nothing:
+        figures = [
+            *_warm(scale, work, server, app, nothing),
+            *_first(scale, work, server, app),
+            *(_gallery(scale, work, nothing) if scale.gallery else ()),
+        ]
+    return Family("Deployments", HOW, tuple(figures))
+
+
+def _warm(
+    scale: Scale, work: Path, server: LocalConnect, app: Path, nothing: str
+) -> tuple[Figure, ...]:
+    content = publish(server, app)
+    key = server.users["alice"].api_key
+    found = side_by_side(
+        "warm deployment",
+        scale.rounds,
+        {
+            "local Connect": partial(_deploy, app, server.url, key, content.guid, work),
+            "floor": partial(_deploy, app, nothing, "key", GUID, work),
+        },
+    )
+    # its environment goes with it
+    server.request("DELETE", content.api).raise_for_status()
+    return (
         Figure(
             "warm deployment, over the client's floor",
             "",
-            ratios(warm["local Connect"], warm["floor"]),
+            ratios(found["local Connect"], found["floor"]),
             Target("≤", 1.3),
         ),
+        Figure("warm deployment", "s", found["local Connect"]),
+        Figure("the client's floor", "s", found["floor"]),
+    )
+
+
+def _first(scale: Scale, work: Path, server: LocalConnect, app: Path) -> tuple[Figure, ...]:
+    found = side_by_side(
+        "first deployment",
+        scale.rounds,
+        {
+            "local Connect": partial(_deploy_first, server, bundle(app)),
+            "by hand": partial(_by_hand, app, work / "by-hand"),
+        },
+    )
+    return (
         Figure(
             "first deployment, over the same by hand",
             "",
-            ratios(first["local Connect"], first["by hand"]),
+            ratios(found["local Connect"], found["by hand"]),
             Target("≤", 1.3),
         ),
+        Figure("first deployment", "s", found["local Connect"]),
+        Figure("environment and import by hand", "s", found["by hand"]),
+    )
+
+
+def _gallery(scale: Scale, work: Path, nothing: str) -> tuple[Figure, ...]:
+    directory = work / "checkout"
+    directory.mkdir()
+    start = partial(_make_gallery, Checkout(directory))
+    start()
+    ways: dict[str, Callable[[], float]] = {
+        "make gallery": start,
+        "floors": partial(_floors, nothing, work),
+    }
+    found = side_by_side("gallery", min(scale.rounds, 3), ways)
+    floors = f"{len(EXAMPLES)} floors, {AT_A_TIME} at a time"
+    return (
         Figure(
-            f"make gallery, warm, over {len(examples)} floors, {AT_A_TIME} at a time",
+            f"make gallery, warm, over {floors}",
             "",
-            ratios(whole["make gallery"], whole["floors"]),
+            ratios(found["make gallery"], found["floors"]),
             Target("≤", 1.5),
         ),
-        Figure("warm deployment", "s", warm["local Connect"]),
-        Figure("the client's floor", "s", warm["floor"]),
-        Figure("first deployment", "s", first["local Connect"]),
-        Figure("environment and import by hand", "s", first["by hand"]),
-        Figure("make gallery", "s", whole["make gallery"]),
-        Figure(f"{len(examples)} floors, {AT_A_TIME} at a time", "s", whole["floors"]),
+        Figure("make gallery, warm", "s", found["make gallery"]),
+        Figure(floors, "s", found["floors"]),
     )
-    return Family("Deployments", HOW, figures)
 
 
 @contextmanager
@@ -153,54 +173,42 @@ def _by_hand(app: Path, directory: Path) -> float:
     return took
 
 
-def _floors(apps: list[Path], nothing: str, work: Path) -> float:
-    """Seconds of several deployments to a server that does nothing."""
+def _floors(nothing: str, work: Path) -> float:
+    """Seconds to deploy every example to a server that does nothing."""
 
     def run() -> None:
         with ThreadPoolExecutor(AT_A_TIME) as clients:
             list(clients.map(lambda app: _deploy(app, nothing, "key", GUID, work), apps))
 
     copies = work / "floors"
-    apps = [shutil.copytree(app, copies / app.name) for app in apps]
+    apps = [shutil.copytree(example.path, copies / example.directory) for example in EXAMPLES]
     took = seconds(run)
     shutil.rmtree(copies)
     return took
 
 
-@contextmanager
-def gallery(directory: Path, examples: int) -> Iterator[Callable[[], float]]:
-    """A checkout with so many examples, in which `make gallery` is started and ended."""
-    directory.mkdir()
-    checkout = Checkout(directory)
-    tables = (directory / "gallery.toml").read_text("utf-8")
-    ends = [match.start() for match in re.finditer(r"^\[", tables, re.MULTILINE)] + [len(tables)]
-    (directory / "gallery.toml").write_text(tables[: ends[examples]], "utf-8")
+def _make_gallery(checkout: Checkout) -> float:
+    """Seconds until `make gallery` is up; then it is ended."""
+    with subprocess.Popen(
+        ["make", "gallery", "PORT=0"],
+        cwd=checkout.directory,
+        env=checkout.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        printed: list[str] = []
 
-    def start() -> float:
-        with subprocess.Popen(
-            ["make", "gallery", "PORT=0"],
-            cwd=directory,
-            env=checkout.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        ) as process:
-            assert process.stdout is not None  # noqa: S101 (it is a pipe)
-            printed: list[str] = []
+        def until_up() -> None:
+            for line in process.stdout or ():
+                printed.append(line)
+                if "Ctrl-C ends it." in line:
+                    return
+            raise RuntimeError("make gallery failed:\n" + "".join(printed))
 
-            def until_up() -> None:
-                for line in process.stdout or ():
-                    printed.append(line)
-                    if "Ctrl-C ends it." in line:
-                        return
-                raise RuntimeError("make gallery failed:\n" + "".join(printed))
-
-            try:
-                return seconds(until_up)
-            finally:
-                os.killpg(process.pid, signal.SIGTERM)
-                process.stdout.read()
-
-    yield start
+        try:
+            return seconds(until_up)
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +25,7 @@ from benchmarks.memory import MIB, NOT_HERE, can_measure, resident
 from benchmarks.servers import bare, job_of, load_content, publish, socket_of
 from tests.catalogue import EXAMPLES, Example
 from tests.deploy.conftest import Content
-from tests.servers import LocalConnect, running_server
+from tests.servers import LocalConnect
 
 HOW = f"""
 Each example and bare Flask are deployed, each in its own environment, and {CONNECTIONS} connections
@@ -80,34 +82,37 @@ class Deployed:
         return (seconds(lambda: server.get(path, user=None).raise_for_status()),)
 
 
-def measure(scale: Scale, work: Path) -> Family:
+def measure(scale: Scale, work: Path, server: LocalConnect) -> Family:
     figures: list[Figure] = []
-    with running_server(work / "frameworks") as server:
-        flask = publish(server, bare(work / "frameworks-bare"), max_processes=1)
-        deployed = [_deploy(server, example) for example in EXAMPLES[: scale.examples]]
-        for one in deployed:
-            if one.example.has("list", "item"):
-                figures += _rates(scale, flask, one)
-        if can_measure():
-            figures += [
-                Figure(f"{name}: memory", "MiB", (resident(int(job_of(content)["pid"])) / MIB,))
-                for name, content in [
-                    ("bare Flask", flask),
-                    *((one.example.directory, one.content) for one in deployed),
-                ]
-            ]
-        for one in deployed:
-            figures += _starts(scale, one)
+    flask = publish(server, bare(work / "frameworks"), max_processes=1)
+    deployed = [_deploy(server, example) for example in EXAMPLES[: scale.examples]]
+    for one in deployed:
+        if one.example.has("list", "item"):
+            figures += _rates(scale, flask, one)
+    contents = {
+        "bare Flask": flask,
+        **{one.example.directory: one.content for one in deployed},
+    }
+    if can_measure():
+        figures += [
+            Figure(f"{name}: memory", "MiB", (resident(int(job_of(content)["pid"])) / MIB,))
+            for name, content in contents.items()
+        ]
+    for one in deployed:
+        figures += _starts(scale, one)
     missing = () if can_measure() else (NOT_HERE,)
     return Family("Frameworks, and starts on demand", HOW, tuple(figures), missing)
 
 
 def _deploy(server: LocalConnect, example: Example) -> Deployed:
-    before = set((server.data / "environments").iterdir())
     content = publish(server, example.path, max_processes=1)
-    (environment,) = set((server.data / "environments").iterdir()) - before
-    app = server.data / "bundles" / content.bundles[0]["id"] / "app"
-    return Deployed(example, content, environment / "bin" / "python", app)
+    bundle_id = content.bundles[0]["id"]
+    with closing(sqlite3.connect(server.data / "local-connect.db")) as database:
+        (environment,) = database.execute(
+            "SELECT environment FROM bundles WHERE id = ?", (bundle_id,)
+        ).fetchone()
+    python = server.data / "environments" / environment / "bin" / "python"
+    return Deployed(example, content, python, server.data / "bundles" / bundle_id / "app")
 
 
 def _rates(scale: Scale, flask: Content, one: Deployed) -> list[Figure]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.load import CONNECTIONS, Load, load
 from benchmarks.measure import Family, Figure, Scale, Target, per_1000, ratios, side_by_side
 from benchmarks.servers import bare, load_content, nginx, publish, serving, socket_of
-from tests.servers import running_server
+from tests.servers import LocalConnect
 
 HOW = f"""
 The content is bare Flask with one route that answers a few bytes, so all that a proxy costs shows;
@@ -23,11 +23,9 @@ All processes share the machine's cores: what the gateway takes of them, the con
 """
 
 
-def measure(scale: Scale, work: Path) -> Family:
-    app = bare(work / "bare")
+def measure(scale: Scale, work: Path, server: LocalConnect) -> Family:
+    content = publish(server, bare(work / "gateway"), max_processes=1)
     with ExitStack() as stack:
-        server = stack.enter_context(running_server(work / "gateway"))
-        content = publish(server, app, min_processes=1, max_processes=1)
         upstream = socket_of(content)
         mount = content.path.removesuffix("/")
         here = ("127.0.0.1", server.client.base_url.port or 80)

@@ -41,7 +41,7 @@ def app(environ, start_response):
 PATIENCE = 60
 
 
-def measure(scale: Scale, work: Path) -> Family:
+def measure(scale: Scale, work: Path, _shared: LocalConnect) -> Family:
     with running_server(work / "few") as small, running_server(work / "many") as large:
         bundle = archive_of({"app.py": APP})
         pairs = ((small, scale.few_deployed, scale.few), (large, scale.many_deployed, scale.many))

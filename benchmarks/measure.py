@@ -35,8 +35,8 @@ class Scale:
     stream: int
     #: directories, in the order of gallery.toml; None for all
     examples: int | None
-    #: whether what is slow is done once before it is measured
-    warm: bool
+    #: whether to run `make gallery`, which is slow
+    gallery: bool
 
 
 FULL = Scale(
@@ -49,7 +49,7 @@ FULL = Scale(
     upload=200 << 20,
     stream=1 << 30,
     examples=None,
-    warm=True,
+    gallery=True,
 )
 
 SMOKE = Scale(
@@ -62,7 +62,7 @@ SMOKE = Scale(
     upload=1 << 20,
     stream=1 << 20,
     examples=1,
-    warm=False,
+    gallery=False,
 )
 
 

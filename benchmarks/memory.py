@@ -24,9 +24,10 @@ MIB = 1 << 20
 NOT_HERE = "Memory is read from /proc, which only Linux has."
 
 HOW = """
-Resident memory of the server's process, its peak since just before less what it held then. The
-bundle is one file that does not compress, sent in pieces as rsconnect sends it. The long answer is
-made by the app as it is sent, and read through the gateway as fast as it comes.
+Resident memory of a server that has done nothing else: its peak while the bundle comes in or the
+answer goes out, less what it held just before. The bundle is one file that does not compress, sent
+in pieces as rsconnect sends it. The long answer is made by the app as it is sent, and read through
+the gateway as fast as it comes.
 """
 
 #: bytes of a piece of an upload, and of what is read at a time
@@ -58,7 +59,7 @@ def _status(pid: int, name: str) -> int:
     raise RuntimeError(f"/proc says nothing of {name}.")
 
 
-def measure(scale: Scale, work: Path) -> Family:
+def measure(scale: Scale, work: Path, _shared: LocalConnect) -> Family:
     if not can_measure():
         return Family("Large uploads and long answers", HOW, (), (NOT_HERE,))
     archive = work / "large.tar.gz"

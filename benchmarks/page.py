@@ -6,12 +6,12 @@ import importlib.metadata
 import os
 import platform
 import re
-import shutil
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.measure import Family, Figure
+from benchmarks.servers import find_nginx
 
 #: characters of a bar that just reaches the target, and at most
 _AT_TARGET = 30
@@ -145,7 +145,7 @@ def peer_versions(python: Path) -> dict[str, str]:
         [python, "-c", listed.format(names=names)], capture_output=True, text=True, check=True
     ).stdout.split()
     versions = dict(zip(names, found, strict=True))
-    if nginx := shutil.which("nginx"):
+    if nginx := find_nginx():
         said = subprocess.run([nginx, "-v"], capture_output=True, text=True, check=True).stderr
         versions["nginx"] = said.strip().rpartition("/")[2].partition(" ")[0]
     return versions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -143,9 +144,15 @@ def socket_of(content: Content) -> Path:
     return sockets / f"{job_of(content)['key']}.sock"
 
 
+def find_nginx() -> str | None:
+    """Where nginx is: often outside of a user's PATH."""
+    places = (os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin")
+    return shutil.which("nginx", path=os.pathsep.join(places))
+
+
 def nginx(directory: Path, at: Path, upstream: Path) -> tuple[list[str], str]:
     """How nginx passes on what comes to one Unix socket to another; or why it does not."""
-    found = shutil.which("nginx")
+    found = find_nginx()
     if found is None:
         return [], "nginx is not installed, so the gateway has no other proxy beside it."
     directory.mkdir()
