@@ -18,6 +18,7 @@ import contextlib
 import importlib
 import importlib.machinery
 import importlib.util
+import inspect
 import io
 import json
 import os
@@ -63,7 +64,7 @@ def main() -> None:
 def run_wsgi(arguments: argparse.Namespace, ready: Callable[[], None]) -> None:
     with borrowed(arguments.packages):
         waitress: Any = importlib.import_module("waitress")
-    app = load_app_or_exit(arguments.entrypoint)
+    app = load_app_or_exit(arguments.entrypoint, check_wsgi)
     waitress.channel.HTTPChannel.task_class = task_class(waitress)
     server = waitress.create_server(
         environ_middleware(root_api_console_middleware(app)),
@@ -94,7 +95,7 @@ def run_asgi(arguments: argparse.Namespace, ready: Callable[[], None]) -> None:
     with borrowed(arguments.packages):
         spec.loader.exec_module(asgi)
         server = asgi.Server(ready)
-    server.run(lambda: load_app_or_exit(arguments.entrypoint), arguments.socket)
+    server.run(lambda: load_app_or_exit(arguments.entrypoint, check_asgi), arguments.socket)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -140,9 +141,11 @@ def borrowed(packages: dict[str, str]) -> Iterator[None]:
                 del sys.modules[name]
 
 
-def load_app_or_exit(entrypoint: str) -> Any:
+def load_app_or_exit(entrypoint: str, check: Callable[[str, Any], None]) -> Any:
     try:
-        return load_app(entrypoint)
+        app = load_app(entrypoint)
+        check(entrypoint, app)
+        return app
     except Exception as error:
         show(error)
         sys.exit(1)
@@ -166,6 +169,31 @@ def load_app(entrypoint: str) -> Any:
     if not callable(target):
         raise TypeError(f"The entry point {entrypoint} is a {type(target).__name__}, not an app.")
     return target
+
+
+def check_wsgi(entrypoint: str, app: Any) -> None:
+    """Refuse what would fail each request, with an error that does not say why."""
+    if any(inspect.iscoroutinefunction(call) for call in (app, type(app).__call__)):
+        raise TypeError(
+            f"The entry point {entrypoint} is an ASGI app, such as one of FastAPI: "
+            "deploy it as fastapi, not as api."
+        )
+
+
+def check_asgi(entrypoint: str, app: Any) -> None:
+    """Refuse what cannot take a scope, `receive` and `send`."""
+    try:
+        signature = inspect.signature(app)
+    except (TypeError, ValueError):
+        # not everything that can be called says how
+        return
+    try:
+        signature.bind({}, None, None)
+    except TypeError:
+        raise TypeError(
+            f"The entry point {entrypoint} is no ASGI app. If it is a WSGI app, such as one of "
+            "Flask, deploy it as api, not as fastapi."
+        ) from None
 
 
 def usual_name(module: ModuleType) -> str:

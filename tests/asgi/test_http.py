@@ -8,6 +8,7 @@ import pytest
 
 from tests.asgi.conftest import VANITY, sign_in, viewer
 from tests.deploy.conftest import Content
+from tests.publishing import archive_of, create, deploy, upload
 from tests.servers import LocalConnect
 
 
@@ -122,3 +123,12 @@ def test_a_visitor_who_goes_away_while_sending(server: LocalConnect, api: Conten
         head = f"POST {api.path}upload HTTP/1.1\r\nHost: {url.netloc}\r\n"
         connection.sendall(f"{head}Content-Length: 100\r\n\r\nhalf".encode())
     assert server.get(f"{api.path}echo").status_code == 200
+
+
+def test_a_wsgi_app_deployed_as_an_asgi_app(server: LocalConnect) -> None:
+    source = b"def app(environ, start_response): pass"
+    archive = archive_of({"app.py": source}, appmode="python-fastapi", entrypoint="app")
+    content = create(server)
+    task = deploy(content, upload(content, archive))
+    assert task["code"] != 0
+    assert "deploy it as api, not as fastapi." in "\n".join(task["output"])

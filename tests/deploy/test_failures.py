@@ -61,6 +61,12 @@ def test_an_object_that_is_no_app(alice: Person, live: Unharmed, app: Path) -> N
     assert "The entry point app:app is a dict, not an app." in said
 
 
+def test_an_asgi_app_deployed_as_a_wsgi_app(alice: Person, live: Unharmed, app: Path) -> None:
+    (app / "app.py").write_text("class App:\n    async def __call__(*_): pass\n\napp = App()\n")
+    said = live.refused(alice, *API, app)
+    assert "deploy it as fastapi, not as api." in said
+
+
 @pytest.mark.parametrize(
     ("source", "line", "words"),
     [
