@@ -27,6 +27,7 @@ class Entry:
 
     #: what the address of the page calls it
     name: str
+    bundle_id: int
     title: str
     by: str
     start_time: str
@@ -34,6 +35,8 @@ class Entry:
     #: how it ended, in words
     outcome: str
     failed: bool
+    #: whether it is of a deployment that activates nothing
+    draft: bool
     lines: Callable[[], list[Line]]
 
 
@@ -49,12 +52,23 @@ def find(request: web.Request, content: Content) -> list[Entry]:
 
 
 def most_telling(entries: list[Entry]) -> str:
-    """The name of the newest deployment where it goes on or failed, else of what runs."""
+    """The name of the newest deployment where it goes on or failed, else of what runs.
+
+    A draft comes before that: where it goes no further, `rsconnect` has found that it answers
+    with an error, and leads here. What it printed says why.
+    """
     deployments = [entry for entry in entries if entry.name.startswith("deploy-")]
+    newest = deployments[:1]
     running = [entry for entry in entries if not entry.ended]
-    if deployments and (deployments[0].failed or not deployments[0].ended):
-        return deployments[0].name
-    return next((entry.name for entry in (*running, *deployments, *entries)), "")
+    if any(entry.failed or not entry.ended for entry in newest):
+        return newest[0].name
+    drafts = [
+        entry
+        for entry in entries
+        if entry.name.startswith("job-")
+        and any(draft.draft and draft.bundle_id == entry.bundle_id for draft in newest)
+    ]
+    return next((entry.name for entry in (*drafts, *running, *deployments, *entries)), "")
 
 
 def _of_deployment(request: web.Request, deployment: Deployment) -> Entry:
@@ -70,12 +84,14 @@ def _of_deployment(request: web.Request, deployment: Deployment) -> Entry:
 
     return Entry(
         name=f"{deployment.kind}-{deployment.id}",
+        bundle_id=deployment.bundle_id,
         title=f"{what} of bundle {deployment.bundle_id}{' as a draft' if draft else ''}",
         by=username(request, deployment.started_by),
         start_time=deployment.start_time,
         ended=deployment.end_time is not None,
         outcome=deployment.error or ("done" if deployment.end_time else "under way"),
         failed=bool(deployment.error),
+        draft=draft,
         lines=lines,
     )
 
@@ -91,11 +107,13 @@ def _of_job(request: web.Request, job: Job) -> Entry:
 
     return Entry(
         name=f"job-{job.key}",
+        bundle_id=job.bundle_id,
         title=f"Process {job.pid}, bundle {job.bundle_id}",
         by="",
         start_time=job.start_time,
         ended=not running,
         outcome="running" if running else f"ended with status {job.exit_code}",
         failed=not running and (job.exit_code or 0) > 0,
+        draft=False,
         lines=lines,
     )

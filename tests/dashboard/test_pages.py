@@ -15,7 +15,8 @@ from playwright.sync_api import Browser, Page, Request, expect
 from tests.browsers import PATIENCE
 from tests.dashboard.conftest import HOME, SOURCE, address, open_as, view_as
 from tests.deploy.conftest import Content
-from tests.publishing import archive_of, create, deploy, upload
+from tests.gateway.conftest import eventually
+from tests.publishing import archive_of, create, deploy, finished, upload
 from tests.servers import LocalConnect, running_server
 
 #: a phone's width; and that of an ordinary window at 200 %
@@ -235,6 +236,20 @@ def test_what_a_process_prints_appears(page: Page, own: Content) -> None:
     expect(log.locator(".line")).to_have_text([re.compile(r"\d\d:\d\d:\d\dasked by alice")])
     own.echo(user="alice")
     expect(log.locator(".line")).to_have_count(2)
+
+
+def test_the_log_of_what_went_no_further_than_a_draft(page: Page, server: LocalConnect) -> None:
+    """Where rsconnect leads to after an answer of 500, also once the draft's process has ended."""
+    content = create(server, idle_timeout=1)
+    bundle = upload(content, archive_of({"app.py": b"print('why not')\n" + SOURCE.encode()}))
+    draft = {"bundle_id": bundle, "activate": False}
+    task = server.request("POST", f"{content.api}/deploy", json=draft).json()["task_id"]
+    assert finished(server, task)["code"] == 0
+    jobs = f"{content.api}/jobs"
+    assert eventually(lambda: all(job["end_time"] for job in server.get(jobs).json()))
+    open_as(page, "alice", address(content))
+    page.get_by_role("link", name="See the logs").click()
+    expect(page.get_by_role("log")).to_contain_text("why not")
 
 
 # settings
