@@ -24,7 +24,7 @@ from local_connect.deploys import Deploys
 from local_connect.errors import ApiError, NotDeployed, NotFound
 from local_connect.identity import KEY_HEADERS, Identities, is_session, without_session
 from local_connect.pages import wants_page
-from local_connect.processes import ContentProcess, ProcessFailed, ProcessTooSlow
+from local_connect.processes import ContentProcess, Launch, ProcessFailed, ProcessTooSlow
 from local_connect.store import Bundle, Content, Store, User
 from local_connect.vanities import Vanities
 
@@ -246,11 +246,7 @@ class Gateway:
                     max_msg_size=0,
                 )
         except TimeoutError as error:
-            raise ApiError(
-                f"The app did not answer within {launch.read_timeout:g} seconds "
-                "(its read_timeout).",
-                status=504,
-            ) from error
+            raise _too_slow(launch) from error
         except aiohttp.WSServerHandshakeError as error:
             refused = error.status if error.status >= 400 else 502
             raise ApiError("The app does not accept this WebSocket.", status=refused) from error
@@ -309,11 +305,7 @@ class Gateway:
                 status=504,
             ) from error
         except TimeoutError as error:
-            raise ApiError(
-                f"The app did not answer within {launch.read_timeout:g} seconds "
-                "(its read_timeout).",
-                status=504,
-            ) from error
+            raise _too_slow(launch) from error
         except aiohttp.ClientConnectorError:
             raise
         except aiohttp.ClientResponseError as error:
@@ -328,6 +320,13 @@ class Gateway:
             ) from error
         async with answer:
             return await _pass_on(request, answer, process, mount)
+
+
+def _too_slow(launch: Launch) -> ApiError:
+    return ApiError(
+        f"The app did not answer within {launch.read_timeout:g} seconds (its read_timeout).",
+        status=504,
+    )
 
 
 async def _pass_on(
