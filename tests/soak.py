@@ -109,7 +109,8 @@ def kill_during_deployments(
             with ThreadPoolExecutor(1) as publisher:
                 deployment = publisher.submit(attempt, contents[number], version)
                 time.sleep(chance.uniform(0, 1.1 * undisturbed))
-                server.kill()
+                server.process.kill()
+            server.kill()
             if deployment.result():
                 serves[number] = {version}
                 confirmed += 1
