@@ -93,7 +93,7 @@ class Command(click.Command):
     "--watch-kind",
     default="api",
     metavar="KIND",
-    help="What rsconnect deploys the watched directory as: api, fastapi, ...",
+    help="What rsconnect deploys the watched directory as: api or fastapi.",
 )
 @click.option(
     "--watch-entrypoint",

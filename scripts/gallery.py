@@ -102,7 +102,13 @@ def catalogue() -> dict[str, dict[str, Any]]:
 def server(name: str) -> RSConnectServer:
     """The server that is saved under `name`, else the one that the environment names."""
     if name:
-        saved = ServerStore().resolve(name, None)
+        store = ServerStore()
+        if store.get_by_name(name) is None:
+            raise RSConnectException(
+                f"No server is saved as {name}. `rsconnect list` shows those that are, and "
+                "`rsconnect add` saves one."
+            )
+        saved = store.resolve(name, None)
         return RSConnectServer(saved.url, saved.api_key, bool(saved.insecure), saved.ca_data)
     url, key = (os.environ.get(variable) for variable in _FROM_ENVIRONMENT)
     if not url or not key:

@@ -109,6 +109,17 @@ def test_requests_and_settings(local_connect, mine):
         deploy()
     assert other.get().status_code == 200
 
+def test_asgi(local_connect, tmp_path):
+    (tmp_path / "app.py").write_text(
+        "from fastapi import FastAPI, Request\\n"
+        "app = FastAPI()\\n"
+        "@app.get('/mount')\\n"
+        "def mount(request: Request): return request.scope['root_path']\\n"
+    )
+    (tmp_path / "requirements.txt").write_text("fastapi>=0.115,<1\\n")
+    api = local_connect.deploy(tmp_path, kind="fastapi")
+    assert api.get("mount").json() == f"/content/{api.guid}"
+
 def test_mistakes(local_connect, mine):
     api = local_connect.deploy(mine, entrypoint="service:app", access_type="all")
     with pytest.raises(LocalConnectError, match="'carol', only maria, pavel"):
@@ -176,7 +187,7 @@ def test_deployments_of_all_kinds(newcomer: Newcomer) -> None:
     newcomer.write("pytest.ini", "[pytest]\nlocal_connect_users = users.toml\n")
     newcomer.write("test_api.py", OF_ALL_KINDS)
     done = newcomer.run("pytest", "-W", "error", "-p", "no:asyncio")
-    assert "1 failed, 3 passed" in done.stdout, done.stdout
+    assert "1 failed, 4 passed" in done.stdout, done.stdout
     assert done.returncode == 1
     # the log of the build is what the failure shows, and nothing of the plugin's own code
     failure = done.stdout.partition("test_that_fails")[2]

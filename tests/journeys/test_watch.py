@@ -28,6 +28,13 @@ def index():
     raise RuntimeError("only when visited")
 """
 
+ASGI = """
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body"})
+"""
+
 
 class Watching:
     """A `local-connect --watch` that runs, and what it prints."""
@@ -140,11 +147,15 @@ def test_edit_and_look(newcomer: Newcomer) -> None:
 
 
 def test_on_a_terminal(newcomer: Newcomer) -> None:
-    """Colour and progress, and Ctrl-C; from within the directory, where the data is too."""
+    """Colour and progress, and Ctrl-C; from within the directory, where the data is too.
+
+    Of an ASGI app, which any other kind of deployment would refuse.
+    """
+    newcomer.write("my-api/app.py", ASGI)
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(newcomer.api)
-        command = ["local-connect", "--port", "0", "--watch", "."]
+        command = ["local-connect", "--port", "0", "--watch", ".", "--watch-kind", "fastapi"]
         os.execve(newcomer.bin / command[0], command, newcomer.environment)  # noqa: S606
     printed = b""
     try:
@@ -157,7 +168,7 @@ def test_on_a_terminal(newcomer: Newcomer) -> None:
     text = printed.decode()
     assert os.waitstatus_to_exitcode(status) == 0, text
     # written over: what rsconnect says meanwhile; green: how it ended
-    assert "\r\x1b[Kmy-api: Building Python API..." in text
+    assert "\r\x1b[Kmy-api: Building FastAPI application..." in text
     assert "\x1b[32mmy-api: deployed in " in text
     assert "Stopping." in text
     # what was deployed holds the app, and not the server's own state

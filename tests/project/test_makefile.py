@@ -114,7 +114,7 @@ def test_deploy_to_a_saved_server_whatever_the_environment_says(
 def test_deploy_to_a_server_that_is_not_saved(checkout: Checkout) -> None:
     done = checkout.run("make", "deploy", "SERVER=nowhere")
     assert done.returncode != 0
-    assert "nowhere" in done.stdout
+    assert "No server is saved as nowhere. `rsconnect list` shows" in done.stdout
     assert "Traceback" not in done.stdout
 
 
