@@ -65,6 +65,10 @@ _HOP_BY_HOP = {
 #: which shares its origin, or to the visitor's session here.
 _KEPT_BACK = {"SERVICE_WORKER_ALLOWED", "CROSS_ORIGIN_OPENER_POLICY", "CLEAR_SITE_DATA"}
 
+_NOT_PASSED_BACK = _HOP_BY_HOP | _KEPT_BACK | websockets.HANDSHAKE
+
+_KEY_HEADERS = {header.title() for header in KEY_HEADERS}
+
 #: how a value that holds an API key begins, with or without the space that belongs there
 _KEY_SCHEME = re.compile(r"\W*key\b", re.IGNORECASE)
 
@@ -158,21 +162,21 @@ class Gateway:
         A person in a browser does not get watched content whose newest deployment failed: they
         are told, as they may well be its author, who would otherwise look at the old version.
         """
-        with self._store.session() as session:
-            content = session.query(Content).filter_by(guid=target.guid).one_or_none()
-            if content is None:
-                raise NotFound("There is no content at this address.")
-            access.check_open(viewer, content)
-            bundle_id = content.bundle_id
-            if target.bundle_id is not None:
+        content = self._store.content(target.guid)
+        if content is None:
+            raise NotFound("There is no content at this address.")
+        access.check_open(viewer, content)
+        bundle_id = content.bundle_id
+        if target.bundle_id is not None:
+            with self._store.session() as session:
                 draft = session.get(Bundle, target.bundle_id)
-                if (
-                    draft is None
-                    or draft.content_guid != content.guid
-                    or not access.may_change(viewer, content)
-                ):
-                    raise NotFound("There is no such draft, or you may not see it.")
-                bundle_id = draft.id
+            if (
+                draft is None
+                or draft.content_guid != content.guid
+                or not access.may_change(viewer, content)
+            ):
+                raise NotFound("There is no such draft, or you may not see it.")
+            bundle_id = draft.id
         if target.bundle_id is None and content.guid in self._failures and wants_page(request):
             raise NotDeployed(content.title or content.name, self._failures[content.guid])
         if bundle_id is None:
@@ -360,7 +364,7 @@ def _answered(headers: MultiMapping[str], mount: str) -> Iterator[tuple[str, str
     named = _named_in_connection(headers)
     for name, value in headers.items():
         folded = _folded(name)
-        if folded in _HOP_BY_HOP | _KEPT_BACK | websockets.HANDSHAKE or name.upper() in named:
+        if folded in _NOT_PASSED_BACK or name.upper() in named:
             continue
         text = _printable(value)
         if folded == "SET_COOKIE":
@@ -455,9 +459,7 @@ def _is_api_key(name: str, value: str) -> bool:
 
     Another kind of authorization is for the app.
     """
-    return name.title() in (header.title() for header in KEY_HEADERS) and bool(
-        _KEY_SCHEME.match(value)
-    )
+    return name.title() in _KEY_HEADERS and bool(_KEY_SCHEME.match(value))
 
 
 def _printable(value: str) -> str:

@@ -22,7 +22,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, Engine, ForeignKey, UniqueConstraint, create_engine, event
+from sqlalchemy import (
+    JSON,
+    Connection,
+    Engine,
+    ForeignKey,
+    UniqueConstraint,
+    create_engine,
+    event,
+)
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -39,6 +47,9 @@ from local_connect.lock import hold
 
 #: all that a server keeps in its data directory, as patterns
 KEPT = ("local-connect.db*", "bundles", "environments", "jobs", "sockets", "lock")
+
+#: marks a connection whose transaction has written
+_WROTE = "wrote"
 
 
 def new_guid() -> str:
@@ -286,6 +297,9 @@ class Store:
                 f"The database {database} cannot be used: {error.orig}. "
                 "Name another directory with --data, or move this one away."
             ) from error
+        self._contents: dict[str, Content] = {}
+        event.listen(self.engine, "before_cursor_execute", _note_writing)
+        event.listen(self.engine, "commit", self._forget_contents)
 
     @contextmanager
     def session(self) -> Iterator[Session]:
@@ -295,6 +309,26 @@ class Store:
         """
         with Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
+
+    def content(self, guid: str) -> Content | None:
+        """The content item of that GUID as it is now, to read and not to change.
+
+        Every visitor's request asks for one, and two queries by SQLAlchemy take longer than all
+        else that is done for it, so what is found is kept until something is written. All is
+        written through this store, which holds the data directory for itself.
+        """
+        found = self._contents.get(guid)
+        if found is None:
+            with self.session() as session:
+                found = session.query(Content).filter_by(guid=guid).one_or_none()
+            if found is not None:
+                self._contents[guid] = found
+        return found
+
+    def _forget_contents(self, connection: Connection) -> None:
+        """Forget what `content` has kept, in the moment before a transaction that wrote ends."""
+        if connection.info.pop(_WROTE, False):
+            self._contents.clear()
 
     def close(self) -> None:
         self.engine.dispose()
@@ -308,6 +342,11 @@ class Store:
 
     def app_directory(self, bundle_id: int) -> Path:
         return self.bundle_directory(bundle_id) / "app"
+
+
+def _note_writing(connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
+    if not statement.startswith("SELECT"):
+        connection.info[_WROTE] = True
 
 
 def _open(path: Path) -> Engine:
