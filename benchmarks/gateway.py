@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks.load import CONNECTIONS, Load, load
 from benchmarks.measure import Family, Figure, Scale, Target, per_1000, ratios, side_by_side
+from benchmarks.memory import NOT_HERE, can_measure, processor_seconds
 from benchmarks.servers import bare, load_content, nginx, publish, serving, socket_of
 from tests.servers import LocalConnect
 
@@ -20,6 +21,7 @@ worker) in front of the same socket. The load comes from the benchmark's own gen
 three ways, as content processes listen on Unix sockets only, which wrk does not speak. Delays are
 those of the requests of the same loads, so at 16 connections a delay is 16 requests' worth of work.
 All processes share the machine's cores: what the gateway takes of them, the content does not have.
+Its processor time is what stays the same when others use the machine, too.
 """
 
 
@@ -29,9 +31,19 @@ def measure(scale: Scale, work: Path, server: LocalConnect) -> Family:
         upstream = socket_of(content)
         mount = content.path.removesuffix("/")
         here = ("127.0.0.1", server.client.base_url.port or 80)
+        worked: list[float] = []
+
+        def through_gateway() -> Load:
+            before = processor_seconds(server.process.pid) if can_measure() else 0.0
+            found = load(here, content.path, scale.seconds)
+            if can_measure():
+                took = processor_seconds(server.process.pid) - before
+                worked.append(1000 * took / found.requests)
+            return found
+
         ways: dict[str, Callable[[], Load]] = {
             "straight": partial(load_content, upstream, "/", scale.seconds, mount=mount),
-            "gateway": partial(load, here, content.path, scale.seconds),
+            "gateway": through_gateway,
         }
         at = work / "nginx.sock"
         command, missing = nginx(work / "nginx", at, upstream)
@@ -40,6 +52,7 @@ def measure(scale: Scale, work: Path, server: LocalConnect) -> Family:
             ways["nginx"] = partial(load_content, at, "/", scale.seconds, mount=mount)
         for way in ways.values():
             way()
+        worked.clear()
         found = side_by_side("gateway", scale.rounds, ways)
     rates = {way: tuple(one.requests_per_second for one in found[way]) for way in found}
     straight, through = found["straight"], found["gateway"]
@@ -69,8 +82,11 @@ def measure(scale: Scale, work: Path, server: LocalConnect) -> Family:
                 "delay that nginx adds at the median", "ms", _added(found["nginx"], straight, "p50")
             ),
         ]
+    if worked:
+        figures.append(Figure("processor time of the gateway for a request", "ms", tuple(worked)))
     figures += [Figure(way, "requests/s", values) for way, values in rates.items()]
-    return Family("The gateway", HOW, tuple(figures), (missing,) if missing else ())
+    reasons = (missing, "" if worked else NOT_HERE)
+    return Family("The gateway", HOW, tuple(figures), tuple(filter(None, reasons)))
 
 
 def _added(through: tuple[Load, ...], straight: tuple[Load, ...], part: str) -> tuple[float, ...]:

@@ -25,6 +25,7 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 class Load:
     """What a load of some seconds came to."""
 
+    requests: int
     requests_per_second: float
     #: seconds within which half, and 99 of 100 requests, were answered
     p50: float
@@ -59,7 +60,12 @@ async def _load(address: Address, request: bytes, seconds: float) -> Load:
     await asyncio.gather(*(visitor.done for visitor in visitors))
     elapsed = time.perf_counter() - begun
     delays = sorted(delay for visitor in visitors for delay in visitor.delays)
-    return Load(len(delays) / elapsed, delays[len(delays) // 2], delays[len(delays) * 99 // 100])
+    return Load(
+        len(delays),
+        len(delays) / elapsed,
+        delays[len(delays) // 2],
+        delays[len(delays) * 99 // 100],
+    )
 
 
 class _Visitor(asyncio.Protocol):

@@ -21,7 +21,7 @@ from tests.servers import LocalConnect, running_server
 
 MIB = 1 << 20
 
-NOT_HERE = "Memory is read from /proc, which only Linux has."
+NOT_HERE = "Memory and processor time are read from /proc, which only Linux has."
 
 HOW = """
 Resident memory of a server that has done nothing else: its peak while the bundle comes in or the
@@ -50,6 +50,12 @@ def peak_after(pid: int) -> int:
 
 def reset_peak(pid: int) -> None:
     Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def processor_seconds(pid: int) -> float:
+    """What a process has had of the processor since it began."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _status(pid: int, name: str) -> int:
