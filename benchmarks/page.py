@@ -25,7 +25,8 @@ def page(families: list[Family], *, took: float, busy: float, peers: dict[str, s
     targets = [figure for family in families for figure in family.figures if figure.target]
     missed = [figure for figure in targets if figure.missed]
     quiet = f"The load average was {busy:.1f} before it began, with {os.cpu_count()} cores: " + (
-        "the machine was **not quiet**. Ratios bear that better than other figures do, but not well."
+        "the machine was **not quiet**. "
+        "Ratios bear that better than other figures do, but not well."
         if busy > 0.5
         else "the machine was quiet."
     )
