@@ -162,6 +162,9 @@ def test_on_a_terminal(newcomer: Newcomer) -> None:
         printed = read(terminal, b": deployed in ")
         os.write(terminal, b"\x03")
         printed += read(terminal)
+    except BaseException:
+        os.kill(child, signal.SIGKILL)
+        raise
     finally:
         _, status = os.waitpid(child, 0)
         os.close(terminal)
