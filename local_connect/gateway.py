@@ -23,7 +23,7 @@ from local_connect.addresses import Addresses
 from local_connect.deploys import Deploys
 from local_connect.errors import ApiError, NotDeployed, NotFound
 from local_connect.identity import KEY_HEADERS, Identities, is_session, without_session
-from local_connect.pages import wants_page
+from local_connect.pages import DASHBOARD, wants_page
 from local_connect.processes import ContentProcess, Launch, ProcessFailed, ProcessTooSlow
 from local_connect.store import Bundle, Content, Store, User
 from local_connect.vanities import Vanities
@@ -180,7 +180,10 @@ class Gateway:
         if target.bundle_id is None and content.guid in self._failures and wants_page(request):
             raise NotDeployed(content.title or content.name, self._failures[content.guid])
         if bundle_id is None:
-            raise NotFound("Nothing has been deployed to this content yet.")
+            raise NotFound(
+                "Nothing has been deployed to this content yet. "
+                f"{DASHBOARD}apps/{content.guid}/ shows what was tried."
+            )
         return content, bundle_id
 
     async def _process(self, guid: str, bundle_id: int) -> ContentProcess:

@@ -74,7 +74,7 @@ function watch() {
   const { token, guid } = document.body.dataset;
   const log = document.querySelector(".log");
   if (log) log.scrollTop = log.scrollHeight;
-  if (!token || !document.querySelector("[data-state]")) return;
+  if (!token) return;
   const query = new URLSearchParams({ token });
   if (guid) query.set("guid", guid);
   if (log?.dataset.log) {
@@ -84,9 +84,10 @@ function watch() {
   const news = new EventSource(`/connect/live?${query}`);
   news.addEventListener("states", (event) => {
     for (const [of, state] of Object.entries(JSON.parse(event.data))) {
-      for (const badge of document.querySelectorAll(`[data-guid="${of}"][data-state]`)) {
-        badge.dataset.state = badge.textContent = state;
-      }
+      const badge = document.querySelector(`[data-guid="${of}"][data-state]`);
+      // content that has come since is for the server to show
+      if (!badge) return location.reload();
+      badge.dataset.state = badge.textContent = state;
     }
   });
   news.addEventListener("reset", () => log.replaceChildren());

@@ -16,7 +16,7 @@ from tests.browsers import PATIENCE
 from tests.dashboard.conftest import HOME, SOURCE, address, open_as, view_as
 from tests.deploy.conftest import Content
 from tests.gateway.conftest import eventually
-from tests.publishing import archive_of, create, deploy, finished, upload
+from tests.publishing import archive_of, create, deploy, finished, publish, upload
 from tests.servers import LocalConnect, running_server
 
 #: a phone's width; and that of an ordinary window at 200 %
@@ -75,6 +75,9 @@ def test_a_server_without_content_says_how_to_begin(
         expect(page.locator("main")).to_contain_text(
             f"rsconnect add --name local --server {empty.url}"
         )
+        # and shows the first without being asked again
+        publish(empty, SOURCE, title="The first")
+        expect(card(page, "The first")).to_have_count(1)
 
 
 def test_states_change_while_one_looks(page: Page, own: Content) -> None:
