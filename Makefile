@@ -33,7 +33,7 @@ gallery: $(READY) ## local Connect with every example deployed by rsconnect (POR
 		'$(MAKE) --no-print-directory -j4 deploy SERVER= && exec $(GALLERY) show'
 
 test: $(READY) ## everything (ARGS="--target process -k console" narrows it)
-	@$(BIN)/pytest -n 3 --dist worksteal $(ARGS)
+	@$(BIN)/pytest -n 4 --dist worksteal $(ARGS)
 
 fuzz: $(READY) ## 10,000 hostile requests and bundles, new ones each time (FUZZ_PROFILE=long: more)
 	@FUZZ_PROFILE=$(or $(FUZZ_PROFILE),full) $(BIN)/pytest -n 2 tests/fuzz $(ARGS)
