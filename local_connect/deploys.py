@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections import defaultdict
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from local_connect.bundles import Manifest
 from local_connect.config import SchedulingDefaults
 from local_connect.environments import Environments, Python, choose_python
 from local_connect.errors import Conflict, NotFound
-from local_connect.history import History
+from local_connect.history import History, Kind
 from local_connect.pools import Processes
 from local_connect.processes import (
     ContentProcess,
@@ -57,30 +58,33 @@ class Deploys:
 
     def start(self, user_guid: str, content_guid: str, bundle_id: int, *, activate: bool) -> Task:
         """Begin a deployment for this user, in the background and on record."""
-        return self._tasks.start(
-            user_guid,
-            partial(self._deploy, content_guid, bundle_id, activate),
-            at_start=partial(
-                self._history.begin,
-                content_guid=content_guid,
-                bundle_id=bundle_id,
-                kind="deploy",
-                activate=activate,
-            ),
-            at_end=self._history.end,
-        )
+        work = partial(self._deploy, content_guid, bundle_id, activate)
+        return self._begin(user_guid, content_guid, bundle_id, "deploy", work, activate=activate)
 
     def start_build(self, user_guid: str, content_guid: str, bundle_id: int) -> Task:
         """Begin to make a bundle's environment, without starting or activating anything."""
+        work = partial(self._build_alone, content_guid, bundle_id)
+        return self._begin(user_guid, content_guid, bundle_id, "build", work, activate=False)
+
+    def _begin(
+        self,
+        user_guid: str,
+        content_guid: str,
+        bundle_id: int,
+        kind: Kind,
+        work: Callable[[Task], Awaitable[None]],
+        *,
+        activate: bool,
+    ) -> Task:
         return self._tasks.start(
             user_guid,
-            partial(self._build_alone, content_guid, bundle_id),
+            work,
             at_start=partial(
                 self._history.begin,
                 content_guid=content_guid,
                 bundle_id=bundle_id,
-                kind="build",
-                activate=False,
+                kind=kind,
+                activate=activate,
             ),
             at_end=self._history.end,
         )

@@ -81,10 +81,6 @@ class History:
                 )
             )
 
-    def get(self, deployment_id: int) -> Deployment | None:
-        with self._store.session() as session:
-            return session.get(Deployment, deployment_id)
-
 
 def _bounded(lines: Iterable[str]) -> str:
     text = "".join(f"{line}\n" for line in lines)

@@ -315,7 +315,7 @@ class Store:
 
         Every visitor's request asks for one, and two queries by SQLAlchemy take longer than all
         else that is done for it, so what is found is kept until something is written. All is
-        written through this store, which holds the data directory for itself.
+        written through this store, in one thread, and it holds the data directory for itself.
         """
         found = self._contents.get(guid)
         if found is None:

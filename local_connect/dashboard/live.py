@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 
 from aiohttp import web
 
 from local_connect.api.common import rooms, whole_number
 from local_connect.dashboard import logs
 from local_connect.dashboard.items import see_to_change, state_of, visible
+from local_connect.errors import ApiError
 
 routes = web.RouteTableDef()
 
@@ -28,7 +30,8 @@ async def live(request: web.Request) -> web.StreamResponse:
     viewer = rooms(request).identities.from_form(token)
     guid, name = request.query.get("guid"), request.query.get("log")
     sent = whole_number(request.query.get("from", "0"), "from")
-    content = see_to_change(request, viewer, guid).content if guid and name else None
+    if guid and name:
+        see_to_change(request, viewer, guid)
     response = web.StreamResponse(
         headers={
             "Content-Type": "text/event-stream",
@@ -39,29 +42,33 @@ async def live(request: web.Request) -> web.StreamResponse:
     )
     await response.prepare(request)
     states: dict[str, str] = {}
-    while rooms(request).identities.from_form(token) == viewer:
-        now = {
-            content.guid: state_of(request, content)
-            for content in visible(request, viewer)
-            if guid in (None, content.guid)
-        }
-        if now != states:
-            states = now
-            await _send(response, "states", states)
-        if content and name:
-            entry = next((e for e in logs.find(request, content) if e.name == name), None)
-            lines = entry.lines() if entry else []
-            if len(lines) < sent:
-                # the beginning of a long log is dropped
-                sent = 0
-                await _send(response, "reset", None)
-            if len(lines) > sent:
-                await _send(response, "lines", [[line.time, line.text] for line in lines[sent:]])
-                sent = len(lines)
-            if entry is None or entry.ended:
-                await _send(response, "end", None)
-                break
-        await asyncio.sleep(_PERIOD)
+    # once the answer has begun, all that a refusal can do is to end it
+    with suppress(ApiError):
+        while rooms(request).identities.from_form(token) == viewer:
+            now = {
+                content.guid: state_of(request, content)
+                for content in visible(request, viewer)
+                if guid in (None, content.guid)
+            }
+            if now != states:
+                states = now
+                await _send(response, "states", states)
+            if guid and name:
+                content = see_to_change(request, viewer, guid).content
+                entry = next((e for e in logs.find(request, content) if e.name == name), None)
+                lines = entry.lines() if entry else []
+                if len(lines) < sent:
+                    # the beginning of a long log is dropped
+                    sent = 0
+                    await _send(response, "reset", None)
+                if len(lines) > sent:
+                    new = [[line.time, line.text] for line in lines[sent:]]
+                    await _send(response, "lines", new)
+                    sent = len(lines)
+                if entry is None or entry.ended:
+                    await _send(response, "end", None)
+                    break
+            await asyncio.sleep(_PERIOD)
     return response
 
 

@@ -191,3 +191,22 @@ def test_the_headers(client: httpx.Client, own: Content) -> None:
         assert answer.headers["Cache-Control"] == "no-store"
         assert " style=" not in answer.text
         assert not re.search(r"<script(?! src=)", answer.text)
+
+
+def test_news_end_with_the_page_and_with_the_right_to_them(
+    client: httpx.Client, own: Content
+) -> None:
+    sign_in(client, "alice")
+    job = own.server.get(f"{own.api}/jobs").json()[0]["key"]
+    for end in ("page", "content"):
+        token = token_of(client, address(own))
+        news = {"token": token, "guid": own.guid, "log": f"job-{job}"}
+        with own.server.client.stream("GET", "/connect/live", params=news) as stream:
+            lines = stream.iter_lines()
+            assert next(lines) == "event: states"
+            if end == "page":
+                send(client, SIGN_IN, {"token": token, "username": "alice", "url": HOME})
+            else:
+                own.server.request("DELETE", own.api).raise_for_status()
+            # to a whole end, and with nothing of another answer in it
+            assert not [line for line in lines if not line.startswith(("event:", "data:")) and line]
