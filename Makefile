@@ -29,8 +29,7 @@ help: ## this list
 	@echo "Examples:" $(EXAMPLES)
 
 gallery: $(READY) ## local Connect with every example deployed by rsconnect (PORT=3939); Ctrl-C ends it
-	@$(BIN)/local-connect --port $(PORT) -- sh -c \
-		'$(MAKE) --no-print-directory -j4 deploy SERVER= && exec $(GALLERY) show'
+	@$(BIN)/local-connect --port $(PORT) -- $(GALLERY) up
 
 test: $(READY) ## everything (ARGS="--target process -k console" narrows it)
 	@$(BIN)/pytest -n 4 --dist worksteal $(ARGS)
@@ -48,8 +47,7 @@ bench-smoke: $(READY) ## the same in moments, to see that the benchmark works
 	@$(BIN)/python -m benchmarks --smoke $(ARGS)
 
 deploy: $(READY) ## every example: SERVER=<saved name>, or CONNECT_SERVER and CONNECT_API_KEY (NEW=1: anew)
-	@$(GALLERY) server --name "$(SERVER)"
-	@$(MAKE) --no-print-directory --keep-going $(EXAMPLES:%=deploy-%)
+	@$(GALLERY) deploy --name "$(SERVER)" $(if $(NEW),--new)
 
 deploy-%: ## one of them
 $(EXAMPLES:%=deploy-%): deploy-%: $(READY)
@@ -95,6 +93,6 @@ $(READY): requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet $$(grep '^uv==' requirements-dev.txt)
-	@$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements-dev.txt
+	@$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python requirements-dev.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@

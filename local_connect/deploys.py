@@ -17,7 +17,7 @@ from sqlalchemy import delete, select
 
 from local_connect.bundles import Manifest
 from local_connect.config import SchedulingDefaults
-from local_connect.environments import Environments, Python, choose_python
+from local_connect.environments import Environments, Pythons
 from local_connect.errors import Conflict, NotFound
 from local_connect.history import History, Kind
 from local_connect.pools import Processes
@@ -42,7 +42,7 @@ class Deploys:
         processes: Processes,
         tasks: Tasks,
         history: History,
-        pythons: asyncio.Task[tuple[Python, ...]],
+        pythons: Pythons,
         scheduling: SchedulingDefaults,
     ) -> None:
         self._store = store
@@ -247,7 +247,7 @@ class Deploys:
         manifest = Manifest.parse(bundle.manifest)
         app: Path = self._store.app_directory(bundle.id)
         await task.log(f"Building {_kind(manifest)}...")
-        python = choose_python(manifest, await self._pythons)
+        python = await self._pythons.choose(manifest)
         await task.log(
             f"Bundle requested Python version {manifest.python_version}; "
             f"using {python.executable} which has version {python.version}"

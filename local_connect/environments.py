@@ -15,6 +15,7 @@ import socket
 import sys
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,9 +63,42 @@ class Environment:
         return self.directory / "bin" / "python"
 
 
-async def find_pythons() -> tuple[Python, ...]:
-    """The interpreters that content can run on, newest first; our own is always among them."""
-    own = Python(Version(".".join(map(str, sys.version_info[:3]))), _own_executable())
+class Pythons:
+    """The interpreters of this machine, which are looked for once, when there is a need to.
+
+    To look takes uv more than a second of the processor where a version manager keeps many.
+    """
+
+    def __init__(self) -> None:
+        self._own = Python(Version(".".join(map(str, sys.version_info[:3]))), _own_executable())
+        self._search: asyncio.Task[tuple[Python, ...]] | None = None
+
+    async def all(self) -> tuple[Python, ...]:
+        """Those that content can run on, newest first; our own is always among them."""
+        if self._search is None:
+            self._search = asyncio.create_task(_find_pythons(self._own))
+        # whoever asked may go away; the next gets the answer
+        return await asyncio.shield(self._search)
+
+    async def choose(self, manifest: Manifest) -> Python:
+        """The Python for a bundle, as `choose_python` says.
+
+        Where that is the very version that we run on, as it is for what is deployed from the
+        same environment, there is no need to look for others.
+        """
+        if manifest.python_version == str(self._own.version):
+            with suppress(TaskFailed):
+                return choose_python(manifest, (self._own,))
+        return choose_python(manifest, await self.all())
+
+    async def stop(self) -> None:
+        """Give up a search that goes on."""
+        if self._search:
+            self._search.cancel()
+            await asyncio.gather(self._search, return_exceptions=True)
+
+
+async def _find_pythons(own: Python) -> tuple[Python, ...]:
     found = {own.version: own}
     for entry in await _list_pythons():
         try:

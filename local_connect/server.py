@@ -8,7 +8,6 @@ import shutil
 import socket
 import traceback
 from pathlib import Path
-from typing import Any
 
 from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -22,7 +21,7 @@ from local_connect.bundles import discard_unrecorded
 from local_connect.config import Settings
 from local_connect.connections import check_parser, connections
 from local_connect.deploys import Deploys
-from local_connect.environments import Environments, find_pythons
+from local_connect.environments import Environments, Pythons
 from local_connect.errors import ApiError, BadRequest, Conflict, LocalConnectError
 from local_connect.gateway import Gateway
 from local_connect.history import History
@@ -57,13 +56,14 @@ class Server:
         self._sockets = socket_directory(self._store.data)
         self._processes = Processes(jobs=self._jobs, sockets=self._sockets)
         self._tasks = Tasks()
+        self._pythons = Pythons()
         self._identities = Identities(
             self._store, self._addresses, owner_of_job_key=self._processes.owner_of_key
         )
         self._identities.seed(identities)
         self._runner: web.AppRunner | None = None
         self._listening: asyncio.Server | None = None
-        self._background: tuple[asyncio.Task[Any], ...] = ()
+        self._background: asyncio.Task[None] | None = None
         #: the address without a slash at the end, once the server listens
         self.url = ""
         #: why the newest deployment of watched content failed, by the content's GUID
@@ -95,7 +95,6 @@ class Server:
         port = listener.getsockname()[1]
         self._identities.cookie = session_cookie(port)
         discard_unrecorded(self._store)
-        pythons = asyncio.create_task(find_pythons())
         deploys = Deploys(
             store=self._store,
             environments=Environments(
@@ -104,7 +103,7 @@ class Server:
             processes=self._processes,
             tasks=self._tasks,
             history=self._history,
-            pythons=pythons,
+            pythons=self._pythons,
             scheduling=self._settings.scheduling,
         )
         vanities = Vanities(self._store)
@@ -132,7 +131,7 @@ class Server:
             jobs=self._jobs,
             history=self._history,
             tasks=self._tasks,
-            pythons=pythons,
+            pythons=self._pythons,
         )
         app.on_response_prepare.append(_close_after_upgrade)
 
@@ -162,7 +161,7 @@ class Server:
         )
         self._processes.run()
         deploys.resume()
-        self._background = (pythons, asyncio.create_task(deploys.clean()))
+        self._background = asyncio.create_task(deploys.clean())
         host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
         self.url = f"http://{host}:{port}"
         deploys.server_url = f"{self.url}/"
@@ -173,10 +172,11 @@ class Server:
             self._listening.close()
         if self._runner:
             await self._runner.cleanup()
-        for task in self._background:
-            task.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
+        if self._background:
+            self._background.cancel()
+            await asyncio.gather(self._background, return_exceptions=True)
         await self._tasks.stop()
+        await self._pythons.stop()
         await self._processes.stop()
         shutil.rmtree(self._sockets, ignore_errors=True)
         self._store.close()

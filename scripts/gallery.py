@@ -2,9 +2,10 @@
 
 gallery.py names                          the examples, one a line
 gallery.py server [--name SAVED]          say where a deployment would go, and whose it would be
-gallery.py deploy EXAMPLE [--name SAVED]  deploy one with rsconnect; --new makes other content
-gallery.py show                           open the examples to everyone on the server of
-                                          the environment, and say where, until Ctrl-C
+gallery.py deploy [EXAMPLE] [--name SAVED]
+                                          deploy one, or all; --new makes other content
+gallery.py up                             deploy all to the server of the environment, open them
+                                          to everyone there, and say where, until Ctrl-C
 gallery.py new NAME --from EXAMPLE        make an example like another
 gallery.py manifests                      write each example's manifest.json
 gallery.py sync                           write what is generated from shared/ and gallery.toml
@@ -22,6 +23,8 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +39,9 @@ RSCONNECT = str(Path(sys.executable).with_name("rsconnect"))
 
 #: what `rsconnect` would prefer to a saved server, or refuse beside one
 _FROM_ENVIRONMENT = ("CONNECT_SERVER", "CONNECT_API_KEY")
+
+#: deployments at a time
+_AT_A_TIME = 4
 
 #: rsconnect colours its lines on a terminal and off it
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -60,10 +66,10 @@ def main() -> None:
     commands.add_parser("names")
     commands.add_parser("server").add_argument("--name", default="")
     deploy_command = commands.add_parser("deploy")
-    deploy_command.add_argument("example")
+    deploy_command.add_argument("example", nargs="?")
     deploy_command.add_argument("--name", default="")
     deploy_command.add_argument("--new", action="store_true")
-    commands.add_parser("show")
+    commands.add_parser("up")
     new_command = commands.add_parser("new")
     new_command.add_argument("name")
     new_command.add_argument("--from", dest="source", required=True)
@@ -79,8 +85,10 @@ def main() -> None:
                 with RSConnectClient(where) as client:
                     print(f"{where.url}, as {client.me()['username']}")
             case "deploy":
-                sys.exit(deploy(arguments.example, arguments.name, new=arguments.new))
-            case "show":
+                examples = [arguments.example] if arguments.example else list(catalogue())
+                deploy(examples, arguments.name, new=arguments.new)
+            case "up":
+                deploy(list(catalogue()), "", new=False)
                 show()
             case "new":
                 new(arguments.name, arguments.source)
@@ -119,8 +127,28 @@ def server(name: str) -> RSConnectServer:
     return RSConnectServer(url, key)
 
 
-def deploy(example: str, name: str, *, new: bool) -> int:
-    """Deploy one example by the real rsconnect, each line of it behind the example's name.
+def deploy(examples: list[str], name: str, *, new: bool) -> None:
+    """Deploy examples by the real rsconnect, some at a time, each line behind the example's name.
+
+    Raises `Refused` where one of them fails; the others are deployed all the same.
+    """
+    where = server(name)
+    with RSConnectClient(where) as client:
+        owner = client.me()
+    print(f"{where.url}, as {owner['username']}", flush=True)
+    work = partial(_deploy, where=where, owner_guid=owner["guid"], name=name, new=new)
+    with ThreadPoolExecutor(_AT_A_TIME) as clients:
+        try:
+            statuses = list(clients.map(work, examples))
+        except BaseException:
+            clients.shutdown(wait=False, cancel_futures=True)
+            raise
+    if any(statuses):
+        raise Refused(f"{len(examples) - statuses.count(0)} of {len(examples)} are not deployed.")
+
+
+def _deploy(example: str, *, where: RSConnectServer, owner_guid: str, name: str, new: bool) -> int:
+    """Deploy one example to its content; the status of rsconnect.
 
     The caller's content of the example's name is updated, and made first where there is
     none, so that a fresh checkout does not make a second. rsconnect's own choice of a name
@@ -128,52 +156,62 @@ def deploy(example: str, name: str, *, new: bool) -> int:
     what `new` leaves it: content beside what is there, which no later deployment finds.
     """
     about = catalogue()[example]
-    where = server(name)
     if new:
         content = ["--new"]
     else:
-        found = find(where, example) or create(where, example, about["title"])
+        try:
+            with RSConnectClient(where) as client:
+                found = find(client, owner_guid, example) or create(client, example, about["title"])
+        except RSConnectException as error:
+            _say(example, f"NOT DEPLOYED: {error}")
+            return 1
         content = ["--app-id", found["guid"]]
+    target = ["--name", name] if name else []
+    status = _rsconnect(
+        example,
+        *("deploy", "api", *target),
+        *("--entrypoint", about["entrypoint"]),
+        *content,
+        str(ROOT / example),
+    )
+    if status:
+        _say(example, f"NOT DEPLOYED: rsconnect ended with status {status}.")
+    return status
+
+
+def _rsconnect(example: str, *arguments: str) -> int:
+    """Run rsconnect, and print what it prints behind the example's name; its status."""
     environment = dict(os.environ)
-    target = []
-    if name:
-        target = ["--name", name]
+    if "--name" in arguments:
         for variable in _FROM_ENVIRONMENT:
             environment.pop(variable, None)
     process = subprocess.Popen(
-        [
-            RSCONNECT,
-            *("deploy", "api", *target),
-            *("--entrypoint", about["entrypoint"]),
-            *content,
-            str(ROOT / example),
-        ],
+        [RSCONNECT, *arguments],
         env=environment | {"PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
     for line in process.stdout or ():
-        print(f"{example} | {_COLOUR.sub('', line.rstrip())}", flush=True)
-    status = process.wait()
-    if status:
-        print(f"{example} | NOT DEPLOYED: rsconnect ended with status {status}.", flush=True)
-    return status
+        _say(example, _COLOUR.sub("", line.rstrip()))
+    return process.wait()
 
 
-def find(where: RSConnectServer, example: str) -> ContentItemV1 | None:
-    """The caller's content of that name on the server, if there is any."""
-    with RSConnectClient(where) as client:
-        owner = client.me()["guid"]
-        found = client.content_list(filters={"name": example, "owner_guid": owner})
+def _say(example: str, line: str) -> None:
+    """Print one line, whole, whoever else prints."""
+    print(f"{example} | {line}\n", end="", flush=True)
+
+
+def find(client: RSConnectClient, owner_guid: str, example: str) -> ContentItemV1 | None:
+    """The owner's content of that name on the server, if there is any."""
+    found = client.content_list(filters={"name": example, "owner_guid": owner_guid})
     return next((item for item in found if item["name"] == example), None)
 
 
-def create(where: RSConnectServer, example: str, title: str) -> ContentItemV1:
+def create(client: RSConnectClient, example: str, title: str) -> ContentItemV1:
     """Make content of that name, which is the caller's to choose."""
-    with RSConnectClient(where) as client:
-        made: ContentItemV1 = client.content_create(example)
-        client.content_update(made["guid"], {"title": title})
+    made: ContentItemV1 = client.content_create(example)
+    client.content_update(made["guid"], {"title": title})
     return made
 
 
@@ -183,8 +221,9 @@ def show() -> None:
     base = where.url.rstrip("/")
     print()
     with RSConnectClient(where) as client:
+        owner = client.me()["guid"]
         for example, about in catalogue().items():
-            content = find(where, example)
+            content = find(client, owner, example)
             if content is None:
                 raise RSConnectException(f"{example} is not deployed: make deploy-{example}")
             client.content_update(content["guid"], {"access_type": "all"})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ from local_connect import access
 from local_connect.addresses import Addresses
 from local_connect.config import Settings
 from local_connect.deploys import Deploys
-from local_connect.environments import Python
+from local_connect.environments import Pythons
 from local_connect.errors import BadRequest, NotFound, TooLarge, Unauthenticated
 from local_connect.history import History
 from local_connect.identity import Identities
@@ -41,8 +40,7 @@ class Rooms:
     jobs: Jobs
     history: History
     tasks: Tasks
-    #: the interpreters of this machine, which take a while to find
-    pythons: asyncio.Task[tuple[Python, ...]]
+    pythons: Pythons
 
 
 ROOMS: web.AppKey[Rooms] = web.AppKey("rooms", Rooms)

@@ -37,7 +37,7 @@ async def python_settings(request: web.Request) -> web.Response:
         {
             "installations": [
                 {"version": str(python.version), "cluster_name": "Local", "image_name": "Local"}
-                for python in await rooms(request).pythons
+                for python in await rooms(request).pythons.all()
             ],
             "api_enabled": True,
             "conda_enabled": False,

@@ -63,7 +63,8 @@ class Connect(Target):
 
     def start(self, example: Example) -> Content:
         where = server(self.saved_server)
-        item = find(where, example.directory)
+        with RSConnectClient(where) as client:
+            item = find(client, client.me()["guid"], example.directory)
         if item is None or item["bundle_id"] is None:
             raise NotDeployedError(
                 f"{example.directory} is not deployed at {where.url}: make deploy-"
