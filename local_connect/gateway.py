@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from weakref import WeakSet
 
 import aiohttp
@@ -26,6 +27,7 @@ from local_connect.identity import KEY_HEADERS, Identities, is_session, without_
 from local_connect.pages import DASHBOARD, wants_page
 from local_connect.processes import ContentProcess, Launch, ProcessFailed, ProcessTooSlow
 from local_connect.store import Bundle, Content, Store, User
+from local_connect.upstream import Answer, BrokenOff, NotHttp, NotTaken, Silent, Unreachable
 from local_connect.vanities import Vanities
 
 CREDENTIALS_HEADER = "RStudio-Connect-Credentials"
@@ -65,15 +67,15 @@ _HOP_BY_HOP = {
 #: which shares its origin, or to the visitor's session here.
 _KEPT_BACK = {"SERVICE_WORKER_ALLOWED", "CROSS_ORIGIN_OPENER_POLICY", "CLEAR_SITE_DATA"}
 
+#: methods of requests that say nothing of their body where they have none
+_WITHOUT_BODY = {"GET", "HEAD", "OPTIONS", "TRACE"}
+
 _NOT_PASSED_BACK = _HOP_BY_HOP | _KEPT_BACK | websockets.HANDSHAKE
 
 _KEY_HEADERS = {header.title() for header in KEY_HEADERS}
 
 #: how a value that holds an API key begins, with or without the space that belongs there
 _KEY_SCHEME = re.compile(r"\W*key\b", re.IGNORECASE)
-
-#: bytes read from a process at a time
-_CHUNK = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -144,12 +146,12 @@ class Gateway:
         headers = self._headers(request, base, target, viewer)
         for _ in range(2):
             process = await self._process(content.guid, bundle_id)
-            async with process.request():
+            with process.request():
                 try:
                     if process.launch.is_asgi and websockets.is_handshake(request):
                         return await self._connect(request, process, headers, target.mount)
-                    return await self._proxy(request, process, headers, target.mount)
-                except aiohttp.ClientConnectorError:
+                    return await _proxy(request, process, headers, target.mount)
+                except (Unreachable, aiohttp.ClientConnectorError):
                     # it ended in this moment and was sent nothing, so another can take over
                     process.lost = True
         raise ApiError("The app's process ends as soon as it has started.", status=502)
@@ -198,28 +200,13 @@ class Gateway:
 
     def _headers(
         self, request: web.Request, base: str, target: Target, viewer: User | None
-    ) -> CIMultiDict[str]:
+    ) -> list[tuple[str, str]]:
         """What the process gets: the client's own headers, less those that are decided here."""
         headers = _from_client(request)
-        undecoded = _take_undecoded(headers)
-        headers["Host"] = base.partition("//")[2]
+        headers += _place(base, target.guid, target.mount, *_client(request))
+        headers.append(("X-RSC-Request", f"{base}{request.raw_path}"))
         if viewer:
-            headers[CREDENTIALS_HEADER] = self._credentials(viewer)
-        headers["RStudio-Connect-App-Base-URL"] = f"{base}/content/{target.guid}"
-        headers["X-RSC-Request"] = f"{base}{request.raw_path}"
-        origin = URL(base)
-        headers[ENVIRON_HEADER] = json.dumps(
-            {
-                **undecoded,
-                "SCRIPT_NAME": target.mount,
-                "SERVER_NAME": origin.host,
-                "SERVER_PORT": str(origin.port),
-                "REMOTE_ADDR": request.remote or "",
-                "REMOTE_HOST": request.remote or "",
-                "REMOTE_PORT": _port_of_client(request),
-                "wsgi.url_scheme": origin.scheme,
-            }
-        )
+            headers.append((CREDENTIALS_HEADER, self._credentials(viewer)))
         return headers
 
     def _credentials(self, viewer: User) -> str:
@@ -234,19 +221,16 @@ class Gateway:
         self,
         request: web.Request,
         process: ContentProcess,
-        headers: CIMultiDict[str],
+        headers: list[tuple[str, str]],
         mount: str,
     ) -> web.StreamResponse:
         """Give the visitor a WebSocket to the app, if that accepts it, until either ends it."""
         launch = process.launch
-        for name in [*headers]:
-            if _folded(name) in websockets.HANDSHAKE:
-                headers.popall(name, None)
         try:
             async with asyncio.timeout(launch.read_timeout):
                 app = await process.socket_client.ws_connect(
                     URL(f"http://content{request.raw_path}", encoded=True),
-                    headers=headers,
+                    headers=_for_handshake(headers),
                     protocols=websockets.protocols(request),
                     timeout=aiohttp.ClientWSTimeout(ws_close=websockets.CLOSING),
                     autoclose=False,
@@ -284,49 +268,45 @@ class Gateway:
         closing = (socket.close(code=WSCloseCode.GOING_AWAY) for socket in [*self._sockets])
         await asyncio.gather(*closing, return_exceptions=True)
 
-    async def _proxy(
-        self,
-        request: web.Request,
-        process: ContentProcess,
-        headers: CIMultiDict[str],
-        mount: str,
-    ) -> web.StreamResponse:
-        launch = process.launch
-        try:
-            answer = await process.client.request(
-                request.method,
-                URL(f"http://content{request.raw_path}", encoded=True),
-                headers=headers,
-                data=_body(request) if request.body_exists else None,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(
-                    total=None,
-                    sock_connect=launch.connection_timeout,
-                    sock_read=launch.read_timeout,
-                ),
-            )
-        except aiohttp.ConnectionTimeoutError as error:
-            raise ApiError(
-                f"The app did not take the connection within {launch.connection_timeout:g} "
-                "seconds (its connection_timeout).",
-                status=504,
-            ) from error
-        except TimeoutError as error:
-            raise _too_slow(launch) from error
-        except aiohttp.ClientConnectorError:
-            raise
-        except aiohttp.ClientResponseError as error:
-            raise ApiError(f"The app's answer is not HTTP: {error.message}", status=502) from error
-        except aiohttp.ClientError as error:
-            if fault := request.content.exception():
-                raise fault from error
-            did = "process ended" if await process.ends() else "server closed the connection"
-            raise ApiError(
-                f"The app's {did} without an answer; this server's terminal shows what it printed.",
-                status=502,
-            ) from error
-        async with answer:
-            return await _pass_on(request, answer, process, mount)
+
+async def _proxy(
+    request: web.Request, process: ContentProcess, headers: list[tuple[str, str]], mount: str
+) -> web.StreamResponse:
+    """Give the visitor the process's answer, or raise an `ApiError` that says why there is none."""
+    launch = process.launch
+    lines = [f"{name}: {value}" for name, value in headers]
+    body = _body(request) if request.body_exists else None
+    chunked = False
+    if "Content-Length" not in request.headers:
+        if body is not None:
+            chunked = True
+            lines.append("Transfer-Encoding: chunked")
+        elif request.method not in _WITHOUT_BODY:
+            lines.append("Content-Length: 0")
+    try:
+        answer = await process.upstream.ask(
+            request.method, request.raw_path.partition("#")[0], lines, body, chunked=chunked
+        )
+    except NotTaken as error:
+        raise ApiError(
+            f"The app did not take the connection within {launch.connection_timeout:g} "
+            "seconds (its connection_timeout).",
+            status=504,
+        ) from error
+    except Silent as error:
+        raise _too_slow(launch) from error
+    except NotHttp as error:
+        raise ApiError(f"The app's answer is not HTTP: {error}", status=502) from error
+    except BrokenOff as error:
+        if fault := request.content.exception():
+            raise fault from error
+        did = "process ended" if await process.ends() else "server closed the connection"
+        raise ApiError(
+            f"The app's {did} without an answer; this server's terminal shows what it printed.",
+            status=502,
+        ) from error
+    with answer:
+        return await _pass_on(request, answer, process, mount)
 
 
 def _too_slow(launch: Launch) -> ApiError:
@@ -337,10 +317,10 @@ def _too_slow(launch: Launch) -> ApiError:
 
 
 async def _pass_on(
-    request: web.Request, answer: aiohttp.ClientResponse, process: ContentProcess, mount: str
+    request: web.Request, answer: Answer, process: ContentProcess, mount: str
 ) -> web.StreamResponse:
     """Send the process's answer to the client, as it comes."""
-    response = web.StreamResponse(status=answer.status, reason=_printable(answer.reason or ""))
+    response = web.StreamResponse(status=answer.status, reason=_printable(answer.reason))
     for name, text in _answered(answer.headers, mount):
         response.headers.add(name, text)
     try:
@@ -348,10 +328,10 @@ async def _pass_on(
     except ValueError as error:
         raise ApiError(f"The app's answer cannot be sent: {error}", status=502) from error
     try:
-        async for chunk in answer.content.iter_chunked(_CHUNK):
+        async for chunk in answer.content.iter_any():
             await response.write(chunk)
-    except (aiohttp.ClientError, TimeoutError) as error:
-        if isinstance(error, aiohttp.ClientError):
+    except (BrokenOff, NotHttp, Silent) as error:
+        if not isinstance(error, Silent):
             await process.ends()
         # the answer has begun, so all that is left is to end the connection short,
         # which tells the client that it is not whole
@@ -382,10 +362,10 @@ def _folded(name: str) -> str:
     return name.upper().replace("-", "_")
 
 
-def _from_client(request: web.Request) -> CIMultiDict[str]:
+def _from_client(request: web.Request) -> list[tuple[str, str]]:
     """The client's headers that may pass, cookies joined into one as HTTP/1.1 has it."""
     named = _named_in_connection(request.headers)
-    passed: CIMultiDict[str] = CIMultiDict()
+    passed = []
     cookies = []
     for name, value in request.headers.items():
         folded = _folded(name)
@@ -401,31 +381,60 @@ def _from_client(request: web.Request) -> CIMultiDict[str]:
         if folded == "COOKIE":
             cookies.append(value)
         else:
-            # in one case, as the HTTP client takes two names that differ in case for two headers
-            # and keeps the last
-            passed.add(name.lower(), value)
+            passed.append((name, value))
     if cookie := without_session("; ".join(cookies)):
-        passed.add("cookie", cookie)
+        passed.append(("Cookie", cookie))
     return passed
 
 
-def _take_undecoded(headers: CIMultiDict[str]) -> dict[str, str]:
-    """Take out the headers whose bytes are not UTF-8, and put them as WSGI has them.
+@lru_cache(maxsize=1024)
+def _place(
+    base: str, guid: str, mount: str, address: str, port: str
+) -> tuple[tuple[str, str], ...]:
+    """What the process gets to know of where it is, and of where its client is."""
+    origin = URL(base)
+    environ = {
+        "SCRIPT_NAME": mount,
+        "SERVER_NAME": origin.host,
+        "SERVER_PORT": str(origin.port),
+        "REMOTE_ADDR": address,
+        "REMOTE_HOST": address,
+        "REMOTE_PORT": port,
+        "wsgi.url_scheme": origin.scheme,
+    }
+    return (
+        ("Host", base.partition("//")[2]),
+        ("RStudio-Connect-App-Base-URL", f"{base}/content/{guid}"),
+        (ENVIRON_HEADER, json.dumps(environ)),
+    )
 
-    The HTTP client writes text as UTF-8, so these go to the process by another way.
+
+def _for_handshake(headers: list[tuple[str, str]]) -> CIMultiDict[str]:
+    """The same for the handshake of a WebSocket, which aiohttp's client writes.
+
+    It makes headers of its own for that. It takes two names that differ in case for two headers
+    and keeps the last. And it writes text as UTF-8, so headers whose bytes are not UTF-8 go by
+    another way, as WSGI has them.
     """
-    undecoded = {name for name, value in headers.items() if _printable(value) != value}
-    return {
+    written: CIMultiDict[str] = CIMultiDict()
+    for name, value in headers:
+        if _folded(name) not in websockets.HANDSHAKE:
+            written.add(name.lower(), value)
+    undecoded = {name for name, value in written.items() if _printable(value) != value}
+    environ = {
         "CONTENT_TYPE" if name == "content-type" else f"HTTP_{name.upper().replace('-', '_')}": (
-            ", ".join(headers.popall(name)).encode("utf-8", "surrogateescape").decode("latin-1")
+            ", ".join(written.popall(name)).encode("utf-8", "surrogateescape").decode("latin-1")
         )
         for name in undecoded
     }
+    written[ENVIRON_HEADER] = json.dumps({**environ, **json.loads(written[ENVIRON_HEADER])})
+    return written
 
 
-def _port_of_client(request: web.Request) -> str:
+def _client(request: web.Request) -> tuple[str, str]:
+    """The address and the port of the client."""
     peer = request.transport.get_extra_info("peername") if request.transport else None
-    return str(peer[1]) if peer else ""
+    return (peer[0], str(peer[1])) if peer else ("", "")
 
 
 def _named_in_connection(headers: MultiMapping[str]) -> set[str]:

@@ -17,10 +17,9 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import IO
 
@@ -29,6 +28,7 @@ import aiohttp
 from local_connect import content_process
 from local_connect.jobs import JobLog, Jobs
 from local_connect.log import log
+from local_connect.upstream import HEADER_BYTES, Upstream
 
 #: lines of a process's output that are kept
 _OUTPUT_LINES = 500
@@ -44,9 +44,6 @@ _DYING = 0.5
 
 #: bytes of one line that a process prints; a longer one is dropped
 _LINE_BYTES = 1 << 20
-
-#: bytes of one header that content may answer with
-_HEADER_BYTES = 1 << 20
 
 
 #: what of our own installation serves content, by its type: pure Python, so any Python runs it
@@ -99,7 +96,7 @@ class Launch:
 
 
 class ContentProcess:
-    """One running process, its connection pool and its last lines of output."""
+    """One running process, the connections to it and its last lines of output."""
 
     def __init__(
         self,
@@ -121,26 +118,35 @@ class ContentProcess:
         self._jobs = jobs
         self._at_end = at_end
         self._socket = socket_path
+        #: the connections to this process that requests share
+        self.upstream = Upstream(
+            socket_path,
+            connection_timeout=launch.connection_timeout,
+            read_timeout=launch.read_timeout,
+        )
+        self._socket_client: aiohttp.ClientSession | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._lifeline: socket.socket | None = None
         self._output: asyncio.ReadTransport | None = None
         self._reader: asyncio.Task[None] | None = None
-        self._clients: list[aiohttp.ClientSession] = []
         self._idle = asyncio.Event()
         self._idle.set()
 
-    @cached_property
-    def client(self) -> aiohttp.ClientSession:
-        """An HTTP client whose every connection leads to this process."""
-        return self._new_client()
-
-    @cached_property
+    @property
     def socket_client(self) -> aiohttp.ClientSession:
-        """The same for WebSockets: a connection for each.
+        """A client for WebSockets, whose every connection leads to this process: one for each.
 
         uvicorn closes one on which it has refused a handshake, but does not say so.
         """
-        return self._new_client(force_close=True)
+        if self._socket_client is None:
+            self._socket_client = aiohttp.ClientSession(
+                connector=aiohttp.UnixConnector(path=str(self._socket), limit=0, force_close=True),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+                max_line_size=HEADER_BYTES,
+                max_field_size=HEADER_BYTES,
+            )
+        return self._socket_client
 
     @property
     def alive(self) -> bool:
@@ -227,8 +233,9 @@ class ContentProcess:
 
     async def stop(self) -> None:
         """End the process and whatever it started; close all that belongs to it."""
-        for client in self._clients:
-            await client.close()
+        self.upstream.close()
+        if self._socket_client:
+            await self._socket_client.close()
         if self._process:
             if self.alive:
                 self._process.send_signal(signal.SIGTERM)
@@ -249,8 +256,8 @@ class ContentProcess:
         self._jobs.end(self.job_key, self._process.returncode if self._process else None)
         self._at_end()
 
-    @asynccontextmanager
-    async def request(self) -> AsyncIterator[ContentProcess]:
+    @contextmanager
+    def request(self) -> Iterator[ContentProcess]:
         """Count one request as under way, for idling and draining."""
         self.requests += 1
         self._idle.clear()
@@ -261,22 +268,6 @@ class ContentProcess:
             self._last_used = time.monotonic()
             if not self.requests:
                 self._idle.set()
-
-    def _new_client(self, *, force_close: bool = False) -> aiohttp.ClientSession:
-        client = aiohttp.ClientSession(
-            connector=aiohttp.UnixConnector(
-                path=str(self._socket), limit=0, force_close=force_close
-            ),
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            middlewares=(_once,),
-            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-            max_line_size=_HEADER_BYTES,
-            max_field_size=_HEADER_BYTES,
-            read_bufsize=1 << 18,
-        )
-        self._clients.append(client)
-        return client
 
     async def _open_output(self) -> tuple[asyncio.StreamReader, IO[bytes]]:
         """Both ends of a pipe of our own.
@@ -304,21 +295,6 @@ class ContentProcess:
             self.output.append(line)
             job_log.write(line)
             log(f"{self.launch.content_name} | {line}")
-
-
-async def _once(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
-    """Keep aiohttp from sending a request again when its connection breaks.
-
-    The app may have done what it was asked before it broke off.
-    """
-    try:
-        return await handler(request)
-    except aiohttp.ClientConnectorError:
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise aiohttp.ClientConnectionError(str(error)) from error
 
 
 def _borrowed(app_mode: str) -> dict[str, str]:
