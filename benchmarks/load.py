@@ -1,15 +1,18 @@
 """Sends the same request over and over on a few connections, by TCP or to a Unix socket.
 
 One generator for both sides of every comparison: content processes listen on Unix sockets,
-which the usual tools do not speak.
+which the usual tools do not speak. What it takes of the processor, they do not have, so it does
+little more than to send, to receive and to compare.
 """
 
 from __future__ import annotations
 
-import asyncio
 import re
+import selectors
+import socket
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +22,12 @@ CONNECTIONS = 16
 Address = tuple[str, int] | Path
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
+
+#: bytes received at a time
+_PIECE = 1 << 16
+
+#: seconds that an answer may take
+_PATIENCE = 60.0
 
 
 @dataclass(frozen=True)
@@ -42,24 +51,14 @@ def load(
     lines = [f"GET {path} HTTP/1.1", "Host: 127.0.0.1"]
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     request = "\r\n".join((*lines, "", "")).encode()
-    return asyncio.run(_load(address, request, seconds))
-
-
-async def _load(address: Address, request: bytes, seconds: float) -> Load:
-    loop = asyncio.get_running_loop()
-    deadline = time.perf_counter() + seconds
-    visitors = []
-    begun = time.perf_counter()
-    for _ in range(CONNECTIONS):
-        visitor = _Visitor(request, deadline, loop.create_future())
-        visitors.append(visitor)
-        if isinstance(address, Path):
-            await loop.create_unix_connection(lambda v=visitor: v, str(address))  # type: ignore[misc]
-        else:
-            await loop.create_connection(lambda v=visitor: v, *address)  # type: ignore[misc]
-    await asyncio.gather(*(visitor.done for visitor in visitors))
-    elapsed = time.perf_counter() - begun
-    delays = sorted(delay for visitor in visitors for delay in visitor.delays)
+    with ExitStack() as stack:
+        selector = stack.enter_context(selectors.DefaultSelector())
+        visitors = [_Visitor(stack.enter_context(_connect(address))) for _ in range(CONNECTIONS)]
+        for visitor in visitors:
+            selector.register(visitor.socket, selectors.EVENT_READ, visitor)
+        begun = time.perf_counter()
+        delays = sorted(_ask(selector, visitors, request, begun + seconds))
+        elapsed = time.perf_counter() - begun
     return Load(
         len(delays),
         len(delays) / elapsed,
@@ -68,47 +67,71 @@ async def _load(address: Address, request: bytes, seconds: float) -> Load:
     )
 
 
-class _Visitor(asyncio.Protocol):
-    """One connection; at least one request, then until the deadline."""
+class _Visitor:
+    """One connection, and what has come of its answer."""
 
-    def __init__(self, request: bytes, deadline: float, done: asyncio.Future[None]) -> None:
-        self.delays: list[float] = []
-        self.done = done
-        self._request = request
-        self._deadline = deadline
-        self._answer = b""
+    def __init__(self, connection: socket.socket) -> None:
+        self.socket = connection
+        self.asked = 0.0
+        self.answer = b""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 (it is of a stream)
-        self._transport = transport
-        self._ask()
 
-    def data_received(self, data: bytes) -> None:
-        self._answer += data
-        head, end, body = self._answer.partition(b"\r\n\r\n")
-        if not end:
-            return
-        length = _LENGTH.search(head + b"\r\n")
-        if not length or not head.startswith((b"HTTP/1.1 200 ", b"HTTP/1.0 200 ")):
-            self._fail(f"An answer that cannot be counted: {head.decode('latin-1')}")
-        elif len(body) >= int(length[1]):
+def _connect(address: Address) -> socket.socket:
+    if isinstance(address, Path):
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(str(address))
+        return connection
+    connection = socket.create_connection(address)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def _ask(
+    selector: selectors.BaseSelector, visitors: list[_Visitor], request: bytes, deadline: float
+) -> list[float]:
+    """How long each answer took: at least one a connection, then until the deadline."""
+    delays = []
+    waiting = len(visitors)
+    end: bytes | None = None
+    for visitor in visitors:
+        visitor.asked = time.perf_counter()
+        visitor.socket.sendall(request)
+    while waiting:
+        ready = selector.select(_PATIENCE)
+        if not ready:
+            raise RuntimeError(f"No answer came within {_PATIENCE:.0f} seconds.")
+        for key, _ in ready:
+            visitor = key.data
+            piece = visitor.socket.recv(_PIECE)
+            if not piece:
+                raise RuntimeError("The server closed a connection under load.")
+            visitor.answer += piece
+            # answers are alike, so one that ends like the last needs no closer look
+            if end is None or not (
+                visitor.answer.startswith(b"HTTP/1.1 200 ") and visitor.answer.endswith(end)
+            ):
+                body = _body(visitor.answer)
+                if body is None:
+                    continue
+                end = b"\r\n\r\n" + body
             now = time.perf_counter()
-            self.delays.append(now - self._asked)
-            if now < self._deadline:
-                self._ask()
+            delays.append(now - visitor.asked)
+            if now < deadline:
+                visitor.answer = b""
+                visitor.asked = now
+                visitor.socket.sendall(request)
             else:
-                self._transport.close()
-                self.done.set_result(None)
+                selector.unregister(visitor.socket)
+                waiting -= 1
+    return delays
 
-    def connection_lost(self, _: Exception | None) -> None:
-        self._fail("The server closed a connection under load.")
 
-    def _ask(self) -> None:
-        self._answer = b""
-        self._asked = time.perf_counter()
-        self._transport.write(self._request)
-
-    def _fail(self, why: str) -> None:
-        self._transport.close()
-        if not self.done.done():
-            self.done.set_exception(RuntimeError(why))
+def _body(answer: bytes) -> bytes | None:
+    """The body of an answer that is whole; None as long as it is not."""
+    head, end, body = answer.partition(b"\r\n\r\n")
+    if not end:
+        return None
+    length = _LENGTH.search(head + b"\r\n")
+    if not length or not head.startswith((b"HTTP/1.1 200 ", b"HTTP/1.0 200 ")):
+        raise RuntimeError(f"An answer that cannot be counted: {head.decode('latin-1')}")
+    return body if len(body) >= int(length[1]) else None

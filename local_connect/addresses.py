@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+from functools import lru_cache
 
 from aiohttp import web
 from yarl import URL
@@ -20,6 +21,8 @@ class Addresses:
     def __init__(self, host: str, external_url: str | None) -> None:
         self._names = {"localhost", host.lower(), socket.gethostname().lower()}
         self._external = _external(external_url) if external_url else None
+        # of hosts that are ours: it does not keep what is raised
+        self._base_url = lru_cache(maxsize=256)(self._checked)
 
     def base_url(self, request: web.Request) -> str:
         """Scheme and host without a slash at the end: the external URL, or as the client wrote.
@@ -33,16 +36,7 @@ class Addresses:
         hosts = request.headers.getall("Host", [])
         if len(hosts) != 1:
             raise BadRequest("The request does not name one host.")
-        match = _HOST.fullmatch(hosts[0].lower())
-        if match is None or int(match["port"] or 0) > 65535:
-            raise BadRequest(f"The request's host {hosts[0]!r} is not a host.")
-        name = match["name"]
-        if name not in self._names and not _is_ip(name):
-            raise BadRequest(
-                f"This server does not go by the name {name}. If it should, start it with "
-                f"--external-url http://{hosts[0]}"
-            )
-        return f"http://{match[0]}"
+        return self._base_url(hosts[0])
 
     def is_own_page(self, request: web.Request) -> bool:
         """Whether a browser sends this by itself or from a page of ours, not of another origin."""
@@ -56,6 +50,18 @@ class Addresses:
             and request.headers.get("Sec-Fetch-Mode") == "navigate"
             and request.headers.get("Sec-Fetch-Dest") == "document"
         )
+
+    def _checked(self, host: str) -> str:
+        match = _HOST.fullmatch(host.lower())
+        if match is None or int(match["port"] or 0) > 65535:
+            raise BadRequest(f"The request's host {host!r} is not a host.")
+        name = match["name"]
+        if name not in self._names and not _is_ip(name):
+            raise BadRequest(
+                f"This server does not go by the name {name}. If it should, start it with "
+                f"--external-url http://{host}"
+            )
+        return f"http://{match[0]}"
 
 
 def _external(text: str) -> str:

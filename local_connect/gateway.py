@@ -9,18 +9,19 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from functools import lru_cache, wraps
+from typing import NamedTuple, TypeVar
 from weakref import WeakSet
 
 import aiohttp
 from aiohttp import HttpVersion11, WSCloseCode, web
+from aiohttp.helpers import rfc822_formatted_time
+from aiohttp.http import SERVER_SOFTWARE
 from multidict import CIMultiDict, MultiMapping
 from yarl import URL
 
 from local_connect import access, websockets
-from local_connect.addresses import Addresses
 from local_connect.deploys import Deploys
 from local_connect.errors import ApiError, NotDeployed, NotFound
 from local_connect.identity import KEY_HEADERS, Identities, is_session, without_session
@@ -70,16 +71,29 @@ _KEPT_BACK = {"SERVICE_WORKER_ALLOWED", "CROSS_ORIGIN_OPENER_POLICY", "CLEAR_SIT
 #: methods of requests that say nothing of their body where they have none
 _WITHOUT_BODY = {"GET", "HEAD", "OPTIONS", "TRACE"}
 
+#: statuses of answers that have no body
+_BODILESS = {101, 204, 304}
+
+#: how a request is framed is said anew, whatever of it the client has in `Connection`
+_NOT_PASSED_ON = _HOP_BY_HOP | {"CONTENT_LENGTH"}
+
 _NOT_PASSED_BACK = _HOP_BY_HOP | _KEPT_BACK | websockets.HANDSHAKE
 
-_KEY_HEADERS = {header.title() for header in KEY_HEADERS}
+#: headers that may hold the viewer's API key; another kind of authorization is for the app
+_KEY_HEADERS = {header.upper().replace("-", "_") for header in KEY_HEADERS}
 
-#: how a value that holds an API key begins, with or without the space that belongs there
+#: How a value that holds an API key begins, with or without the space that belongs there: one
+#: is for this server, even if it is not written well enough to be taken.
 _KEY_SCHEME = re.compile(r"\W*key\b", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Target:
+#: characters of the names of headers that are remembered
+_USUAL = 64
+
+T = TypeVar("T")
+
+
+class Target(NamedTuple):
     """Where a request goes: which content and bundle, under which mount, and the rest."""
 
     guid: str
@@ -97,7 +111,6 @@ class Gateway:
         self,
         *,
         store: Store,
-        addresses: Addresses,
         identities: Identities,
         vanities: Vanities,
         deploys: Deploys,
@@ -105,7 +118,6 @@ class Gateway:
         credentials_use_guid: bool,
     ) -> None:
         self._store = store
-        self._addresses = addresses
         self._identities = identities
         self._vanities = vanities
         self._deploys = deploys
@@ -129,14 +141,16 @@ class Gateway:
             return Target(vanity[1], mount, None, path != mount)
         return None
 
-    async def handle(self, request: web.Request, target: Target) -> web.StreamResponse:
-        """Answer one request, or raise an `ApiError` that says why not."""
+    async def handle(self, request: web.Request, target: Target, base: str) -> web.StreamResponse:
+        """Answer one request, or raise an `ApiError` that says why not.
+
+        `base` is the scheme and the host by which the visitor knows this server.
+        """
         if request.method == "CONNECT":
             raise ApiError("This server makes no tunnels.", status=405)
         expected = request.headers.get("Expect", "100-continue")
         if expected.lower() != "100-continue":
             raise ApiError(f"This server does not meet the expectation {expected!r}.", status=417)
-        base = self._addresses.base_url(request)
         viewer = self._identities.from_request(request)
         content, bundle_id = self._open(request, target, viewer)
         if not target.inside:
@@ -276,16 +290,12 @@ async def _proxy(
     launch = process.launch
     lines = [f"{name}: {value}" for name, value in headers]
     body = _body(request) if request.body_exists else None
-    chunked = False
-    if "Content-Length" not in request.headers:
-        if body is not None:
-            chunked = True
-            lines.append("Transfer-Encoding: chunked")
-        elif request.method not in _WITHOUT_BODY:
-            lines.append("Content-Length: 0")
+    length = request.content_length
+    if body is None and request.method not in _WITHOUT_BODY:
+        length = 0
     try:
         answer = await process.upstream.ask(
-            request.method, request.raw_path.partition("#")[0], lines, body, chunked=chunked
+            request.method, request.raw_path.partition("#")[0], lines, body, length
         )
     except NotTaken as error:
         raise ApiError(
@@ -316,20 +326,50 @@ def _too_slow(launch: Launch) -> ApiError:
     )
 
 
+class _Sent(web.StreamResponse):
+    """What tells aiohttp that an answer has been sent, and whether another may follow it."""
+
+    def __init__(self, *, keep_alive: bool) -> None:
+        super().__init__()
+        self._keep_alive = keep_alive
+
+    @property
+    def prepared(self) -> bool:
+        return True
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Nothing is left to do."""
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Nothing is left to do."""
+
+
+_SENT = {keep_alive: _Sent(keep_alive=keep_alive) for keep_alive in (True, False)}
+
+
 async def _pass_on(
     request: web.Request, answer: Answer, process: ContentProcess, mount: str
 ) -> web.StreamResponse:
-    """Send the process's answer to the client, as it comes."""
-    response = web.StreamResponse(status=answer.status, reason=_printable(answer.reason))
-    for name, text in _answered(answer.headers, mount):
-        response.headers.add(name, text)
+    """Send the process's answer to the client, as it comes; in one piece if it came in one."""
+    writer = request.writer
+    headers = CIMultiDict(_answered(answer.headers, mount))
+    keep_alive = _frame(request, answer.status, headers)
+    version = request.version
+    status = f"HTTP/{version.major}.{version.minor} {answer.status} {_printable(answer.reason)}"
     try:
-        await response.prepare(request)
+        await writer.write_headers(status, headers)
     except ValueError as error:
         raise ApiError(f"The app's answer cannot be sent: {error}", status=502) from error
+    if "Transfer-Encoding" in headers:
+        writer.enable_chunking()
+    content = answer.content
     try:
-        async for chunk in answer.content.iter_any():
-            await response.write(chunk)
+        if not content.is_eof():
+            # with the head goes what is there, be it nothing yet
+            await writer.write(content.read_nowait())
+            async for chunk in content.iter_any():
+                await writer.write(chunk)
+        await writer.write_eof(content.read_nowait())
     except (BrokenOff, NotHttp, Silent) as error:
         if not isinstance(error, Silent):
             await process.ends()
@@ -337,9 +377,35 @@ async def _pass_on(
         # which tells the client that it is not whole
         if request.transport:
             request.transport.abort()
-        return response
-    await response.write_eof()
-    return response
+    return _SENT[keep_alive]
+
+
+def _frame(request: web.Request, status: int, headers: CIMultiDict[str]) -> bool:
+    """Complete an answer's headers; whether another request may follow on the connection.
+
+    An answer that has a body and no length goes in chunks, or to a client that knows none of
+    these, up to the end of the connection.
+    """
+    keep_alive = request.keep_alive and "Upgrade" not in request.headers
+    old = request.version < HttpVersion11
+    if status in _BODILESS:
+        headers.popall("Content-Length", None)
+    elif request.method != "HEAD":
+        length = headers.get("Content-Length")
+        if length is None and old:
+            keep_alive = False
+        elif length is None:
+            headers["Transfer-Encoding"] = "chunked"
+        if length != "0":
+            headers.setdefault("Content-Type", "application/octet-stream")
+    if "Date" not in headers:
+        headers["Date"] = rfc822_formatted_time()
+    headers.setdefault("Server", SERVER_SOFTWARE)
+    if keep_alive and old:
+        headers["Connection"] = "keep-alive"
+    elif not keep_alive and not old:
+        headers["Connection"] = "close"
+    return keep_alive
 
 
 def _answered(headers: MultiMapping[str], mount: str) -> Iterator[tuple[str, str]]:
@@ -347,7 +413,7 @@ def _answered(headers: MultiMapping[str], mount: str) -> Iterator[tuple[str, str
     named = _named_in_connection(headers)
     for name, value in headers.items():
         folded = _folded(name)
-        if folded in _NOT_PASSED_BACK or name.upper() in named:
+        if folded in _NOT_PASSED_BACK or (named and name.upper() in named):
             continue
         text = _printable(value)
         if folded == "SET_COOKIE":
@@ -355,11 +421,6 @@ def _answered(headers: MultiMapping[str], mount: str) -> Iterator[tuple[str, str
             if not text:
                 continue
         yield name, text
-
-
-def _folded(name: str) -> str:
-    """A header's name as WSGI folds it."""
-    return name.upper().replace("-", "_")
 
 
 def _from_client(request: web.Request) -> list[tuple[str, str]]:
@@ -370,21 +431,45 @@ def _from_client(request: web.Request) -> list[tuple[str, str]]:
     for name, value in request.headers.items():
         folded = _folded(name)
         if (
-            # WSGI cannot tell A_B from A-B, so no name with an underscore passes
-            "_" in name
-            or folded in _HOP_BY_HOP
-            or name.upper() in named
-            or _DECIDED_HERE.fullmatch(folded)
-            or _is_api_key(name, value)
+            _is_ours(name)
+            or (named and name.upper() in named)
+            or (folded in _KEY_HEADERS and _KEY_SCHEME.match(value))
         ):
             continue
         if folded == "COOKIE":
             cookies.append(value)
         else:
             passed.append((name, value))
-    if cookie := without_session("; ".join(cookies)):
+    if cookies and (cookie := without_session("; ".join(cookies))):
         passed.append(("Cookie", cookie))
     return passed
+
+
+def _remembered(function: Callable[[str], T]) -> Callable[[str], T]:
+    """What a function makes of the names of headers, of which there are few; long ones are odd."""
+    known = lru_cache(maxsize=1024)(function)
+
+    @wraps(function)
+    def remembering(name: str) -> T:
+        return known(name) if len(name) <= _USUAL else function(name)
+
+    return remembering
+
+
+@_remembered
+def _folded(name: str) -> str:
+    """A header's name as WSGI folds it."""
+    return name.upper().replace("-", "_")
+
+
+@_remembered
+def _is_ours(name: str) -> bool:
+    """Whether a header of a client's is of its connection here, or says what is decided here.
+
+    WSGI cannot tell A_B from A-B, so no name with an underscore passes.
+    """
+    folded = _folded(name)
+    return "_" in name or folded in _NOT_PASSED_ON or bool(_DECIDED_HERE.fullmatch(folded))
 
 
 @lru_cache(maxsize=1024)
@@ -439,10 +524,10 @@ def _client(request: web.Request) -> tuple[str, str]:
 
 def _named_in_connection(headers: MultiMapping[str]) -> set[str]:
     """Further headers that are of this connection only, in upper case."""
+    if "Connection" not in headers:
+        return set()
     return {
-        name.strip().upper()
-        for value in headers.getall("Connection", [])
-        for name in value.split(",")
+        name.strip().upper() for value in headers.getall("Connection") for name in value.split(",")
     }
 
 
@@ -466,16 +551,10 @@ def _below(mount: str, cookie: str) -> str:
     return "; ".join((pair, f"Path={path}", *kept))
 
 
-def _is_api_key(name: str, value: str) -> bool:
-    """The viewer's key is for this server, even if it is not written well enough to be taken.
-
-    Another kind of authorization is for the app.
-    """
-    return name.title() in _KEY_HEADERS and bool(_KEY_SCHEME.match(value))
-
-
 def _printable(value: str) -> str:
     """A header's text as UTF-8: bytes that are not UTF-8 are read as Latin-1, as HTTP has it."""
+    if value.isascii():
+        return value
     try:
         value.encode()
     except UnicodeEncodeError:

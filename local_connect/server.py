@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.typedefs import Handler, Middleware
+from aiohttp.typedefs import Handler
 from sqlalchemy.exc import IntegrityError, NoResultFound, OperationalError
 
 from local_connect import api, dashboard, pages, users_file
@@ -109,17 +109,13 @@ class Server:
         vanities = Vanities(self._store)
         gateway = Gateway(
             store=self._store,
-            addresses=self._addresses,
             identities=self._identities,
             vanities=vanities,
             deploys=deploys,
             failures=self.failures,
             credentials_use_guid=self._settings.credentials_use_guid,
         )
-        app = web.Application(
-            middlewares=[_front(gateway, self._addresses, self._identities)],
-            client_max_size=_FORM_BYTES,
-        )
+        app = web.Application(client_max_size=_FORM_BYTES)
         app[ROOMS] = Rooms(
             settings=self._settings,
             store=self._store,
@@ -155,9 +151,14 @@ class Server:
         # that an app takes none of the subprotocols that it is offered is its own affair
         logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
         await self._runner.setup()
-        assert self._runner.server is not None  # noqa: S101 (it has been set up)
+        server = self._runner.server
+        assert server is not None  # noqa: S101 (it has been set up)
+        # the runner is of an application, so every request is a `web.Request`
+        server.request_handler = _front(  # type: ignore[assignment]
+            gateway, self._addresses, self._identities, server.request_handler
+        )
         self._listening = await asyncio.get_running_loop().create_server(
-            connections(self._runner.server), sock=listener
+            connections(server), sock=listener
         )
         self._processes.run()
         deploys.resume()
@@ -186,7 +187,9 @@ def _foreign(request: web.Request) -> str:
     """What a request has that is not HTTP/1.1 as we speak it, though aiohttp lets it pass."""
     if request.version not in (HttpVersion10, HttpVersion11):
         return "This server speaks HTTP/1.1 and HTTP/1.0."
-    codings = ",".join(request.headers.getall("Transfer-Encoding", [])).lower()
+    if "Transfer-Encoding" not in request.headers:
+        return ""
+    codings = ",".join(request.headers.getall("Transfer-Encoding")).lower()
     if any(coding.strip() not in ("", "chunked") for coding in codings.split(",")):
         return f"This server knows no transfer coding but chunked: {codings}."
     return ""
@@ -228,23 +231,26 @@ def reset(data: Path) -> None:
                 path.unlink(missing_ok=True)
 
 
-def _front(gateway: Gateway, addresses: Addresses, identities: Identities) -> Middleware:
-    """The outermost handler: content to the gateway, and every refusal into one shape."""
+def _front(
+    gateway: Gateway, addresses: Addresses, identities: Identities, others: Handler
+) -> Handler:
+    """The outermost handler: content to the gateway, and every refusal into one shape.
 
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+    It stands before aiohttp's routes, which a request for content has no need to go through.
+    """
+
+    async def handle(request: web.Request) -> web.StreamResponse:
         if fault := _foreign(request):
             foreign = _refuse(BadRequest(fault))
             foreign.force_close()
             return foreign
-        target = gateway.target(request.raw_path)
         try:
             if not request.raw_path.startswith("/"):
                 raise BadRequest("The request's target is not a path.")
-            addresses.base_url(request)
-            if target:
-                return await gateway.handle(request, target)
-            return await handler(request)
+            base = addresses.base_url(request)
+            if target := gateway.target(request.raw_path):
+                return await gateway.handle(request, target, base)
+            return await others(request)
         except ApiError as error:
             refusal = error
         except web.HTTPException as answer:
@@ -272,7 +278,13 @@ def _front(gateway: Gateway, addresses: Addresses, identities: Identities) -> Mi
             return pages.refuse(request, refusal, identities.from_session(request))
         return _refuse(refusal)
 
-    return middleware
+    async def front(request: web.Request) -> web.StreamResponse:
+        response = await handle(request)
+        if "Upgrade" in request.headers and not response.prepared:
+            await _close_after_upgrade(request, response)
+        return response
+
+    return front
 
 
 def _refuse(refusal: ApiError) -> web.Response:

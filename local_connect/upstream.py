@@ -106,26 +106,28 @@ class Upstream:
         target: str,
         headers: list[str],
         body: AsyncIterator[bytes] | None = None,
-        *,
-        chunked: bool = False,
+        length: int | None = None,
     ) -> Answer:
         """Make a request, once; the body, if there is one, goes out while the answer comes in.
 
-        `headers` are whole lines, with no line ends, and say how the body is framed. Bytes that
-        are not UTF-8 are surrogates, as in `os.fsdecode`. Raises `ValueError` where a line would
-        be two, and what this module defines; after anything but `Unreachable` and `NotTaken`,
-        the app may have seen the request.
+        `headers` are whole lines without line ends, and none of them says how the body is framed:
+        it goes in chunks where its `length` in bytes is not known. Bytes that are not UTF-8 are
+        surrogates, as in `os.fsdecode`. Raises `ValueError` where a line would be two, and what
+        this module defines; after anything but `Unreachable` and `NotTaken` the app may have seen
+        the request.
         """
         lines = [f"{method} {target} HTTP/1.1", *headers]
+        if length is not None:
+            lines.append(f"Content-Length: {length}")
+        elif body is not None:
+            lines.append("Transfer-Encoding: chunked")
         text = "".join(lines)
         if not text.isprintable() and _CONTROL.search(text):
             raise ValueError("A header has a control character in it.")
         lines += ("", "")
         head = "\r\n".join(lines).encode("utf-8", "surrogateescape")
         connection = self._from_kept() or await self._connect()
-        message, content = await connection.ask(
-            head, body, chunked=chunked, bodiless=method == "HEAD"
-        )
+        message, content = await connection.ask(head, body, length, bodiless=method == "HEAD")
         return Answer(self, connection, message, content)
 
     def give_back(self, connection: _Connection) -> None:
@@ -199,7 +201,7 @@ class _Connection(BaseProtocol):
         self._timer: asyncio.TimerHandle | None = None
 
     async def ask(
-        self, head: bytes, body: AsyncIterator[bytes] | None, *, chunked: bool, bodiless: bool
+        self, head: bytes, body: AsyncIterator[bytes] | None, length: int | None, *, bodiless: bool
     ) -> _Head:
         """Send a request; return with the head of its answer. `bodiless` is for one to a HEAD."""
         if bodiless is not self._bodiless:
@@ -213,7 +215,7 @@ class _Connection(BaseProtocol):
         if body is None:
             self._expect()
         else:
-            self._upload = asyncio.create_task(self._send(body, chunked))
+            self._upload = asyncio.create_task(self._send(body, length))
         try:
             return await waiter
         except BaseException:
@@ -289,13 +291,16 @@ class _Connection(BaseProtocol):
                 self._parser.feed_eof()
         self._fail(BrokenOff())
 
-    async def _send(self, body: AsyncIterator[bytes], chunked: bool) -> None:
+    async def _send(self, body: AsyncIterator[bytes], length: int | None) -> None:
         writer = StreamWriter(self, self._loop)
-        if chunked:
+        writer.length = length
+        if length is None:
             writer.enable_chunking()
         try:
             async for piece in body:
                 await writer.write(piece)
+            if writer.length:
+                raise EOFError
             await writer.write_eof()
         except Exception:
             # whoever gave the body knows more; the app is not asked to take half for the whole

@@ -38,7 +38,7 @@ def add_routes(app: web.Application) -> None:
     ):
         app.add_routes(module.routes)
     app.router.add_route("*", PREFIX + "/{path:.*}", not_implemented)
-    app.router.add_route("*", "/{path:.*}", not_found, expect_handler=wait_for_gateway)
+    app.router.add_route("*", "/{path:.*}", not_found, expect_handler=ask_for_nothing)
 
 
 async def not_implemented(request: web.Request) -> web.Response:
@@ -48,8 +48,8 @@ async def not_implemented(request: web.Request) -> web.Response:
     )
 
 
-async def wait_for_gateway(_request: web.Request) -> None:
-    """Ask for no body yet: the gateway does, once content is to have it."""
+async def ask_for_nothing(_request: web.Request) -> None:
+    """Ask for no body, as nobody would take it."""
 
 
 async def not_found(request: web.Request) -> web.Response:

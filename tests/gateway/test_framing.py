@@ -111,6 +111,20 @@ def test_a_request_in_a_body(probe: Site) -> None:
             assert "HTTP_X_HIDDEN" not in seen["environ"]
 
 
+@pytest.mark.parametrize("name", ["Content-Length", "Transfer-Encoding", "Content-Length, close"])
+def test_a_framing_that_is_of_the_connection(probe: Site, name: str) -> None:
+    """`Connection` may name any header, but where a body ends is not lost by that."""
+    size = len(HIDDEN)
+    for framing, body in (
+        (f"Content-Length: {size}", HIDDEN),
+        ("Transfer-Encoding: chunked", b"%x\r\n%b\r\n0\r\n\r\n" % (size, HIDDEN)),
+    ):
+        seen = probe.echo(framing, f"Connection: {name}", method="POST", body=body)
+        assert seen["size"] == size
+        # nor does the app find a request of its own in what was left
+        assert "HTTP_X_HIDDEN" not in probe.environ()
+
+
 def test_a_request_behind_one_without_a_body(probe: Site) -> None:
     # it has an answer of its own, so nobody else gets that
     with probe.wire() as wire:
