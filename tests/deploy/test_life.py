@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.deploy.conftest import Person
@@ -113,6 +114,11 @@ def test_stop_does_not_wait_for_a_daemon(data: Path) -> None:
 
 def test_interrupted(data: Path) -> None:
     with running_server(data) as server:
+        # whoever asks first for the Pythons, and goes away, does not end the search for them
+        pythons = "/__api__/v1/server_settings/python"
+        with pytest.raises(httpx.TimeoutException):
+            server.get(pythons, timeout=0.01)
+        assert server.get(pythons).json()["installations"]
         server.process.send_signal(signal.SIGINT)
         assert server.process.wait(30) == 0
         assert "Traceback" not in server.output
