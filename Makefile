@@ -12,7 +12,7 @@ FROM :=
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-GALLERY := $(BIN)/python scripts/gallery.py
+GALLERY := $(BIN)/python -m scripts
 EXAMPLES := $(shell sed -n 's/^\[\(.*\)\]$$/\1/p' gallery.toml)
 
 export RSCONNECT_DISABLE_VERSION_CHECK := 1

@@ -1,20 +1,9 @@
-"""What the Makefile does with the catalogue: list, check, deploy, show and copy.
-
-gallery.py names                          the examples, one a line
-gallery.py server [--name SAVED]          say where a deployment would go, and whose it would be
-gallery.py deploy [EXAMPLE] [--name SAVED]
-                                          deploy one, or all; --new makes other content
-gallery.py up                             deploy all to the server of the environment, open them
-                                          to everyone there, and say where, until Ctrl-C
-gallery.py new NAME --from EXAMPLE        make an example like another
-gallery.py manifests                      write each example's manifest.json
-gallery.py sync                           write what is generated from shared/ and gallery.toml
-"""
+"""What the Makefile does with the catalogue: list, check, deploy, show and copy."""
 
 from __future__ import annotations
 
-import argparse
 import json
+import multiprocessing
 import os
 import re
 import shutil
@@ -23,8 +12,10 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +34,10 @@ _FROM_ENVIRONMENT = ("CONNECT_SERVER", "CONNECT_API_KEY")
 #: deployments at a time
 _AT_A_TIME = 4
 
+_PROCESSES = multiprocessing.get_context("forkserver")
+
 #: rsconnect colours its lines on a terminal and off it
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-
 
 #: what a directory, a table, a make target and Connect's name of content can all be called
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -58,48 +50,8 @@ class Refused(Exception):
     """Something that is not done, and why."""
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("names")
-    commands.add_parser("server").add_argument("--name", default="")
-    deploy_command = commands.add_parser("deploy")
-    deploy_command.add_argument("example", nargs="?")
-    deploy_command.add_argument("--name", default="")
-    deploy_command.add_argument("--new", action="store_true")
-    commands.add_parser("up")
-    new_command = commands.add_parser("new")
-    new_command.add_argument("name")
-    new_command.add_argument("--from", dest="source", required=True)
-    commands.add_parser("manifests")
-    commands.add_parser("sync")
-    arguments = parser.parse_args()
-    try:
-        match arguments.command:
-            case "names":
-                print("\n".join(catalogue()))
-            case "server":
-                where = server(arguments.name)
-                with RSConnectClient(where) as client:
-                    print(f"{where.url}, as {client.me()['username']}")
-            case "deploy":
-                examples = [arguments.example] if arguments.example else list(catalogue())
-                deploy(examples, arguments.name, new=arguments.new)
-            case "up":
-                deploy(list(catalogue()), "", new=False)
-                show()
-            case "new":
-                new(arguments.name, arguments.source)
-            case "manifests":
-                manifests()
-            case "sync":
-                sync()
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except (RSConnectException, Refused) as error:
-        sys.exit(f"gallery: {error}")
+#: what is told in one line
+FAILURES = (RSConnectException, Refused)
 
 
 def catalogue() -> dict[str, dict[str, Any]]:
@@ -127,16 +79,22 @@ def server(name: str) -> RSConnectServer:
     return RSConnectServer(url, key)
 
 
-def deploy(examples: list[str], name: str, *, new: bool) -> None:
-    """Deploy examples by the real rsconnect, some at a time, each line behind the example's name.
-
-    Raises `Refused` where one of them fails; the others are deployed all the same.
-    """
+def say_where(name: str) -> tuple[RSConnectServer, str]:
+    """Print where a deployment would go, and whose it would be; the server and its owner's GUID."""
     where = server(name)
     with RSConnectClient(where) as client:
         owner = client.me()
     print(f"{where.url}, as {owner['username']}", flush=True)
-    work = partial(_deploy, where=where, owner_guid=owner["guid"], name=name, new=new)
+    return where, owner["guid"]
+
+
+def deploy(examples: Collection[str], name: str, *, new: bool) -> None:
+    """Deploy examples by the real rsconnect, some at a time, each line behind the example's name.
+
+    Raises `Refused` where one of them fails; the others are deployed all the same.
+    """
+    where, owner_guid = say_where(name)
+    work = partial(_deploy, where=where, owner_guid=owner_guid, name=name, new=new)
     with ThreadPoolExecutor(_AT_A_TIME) as clients:
         try:
             statuses = list(clients.map(work, examples))
@@ -180,21 +138,33 @@ def _deploy(example: str, *, where: RSConnectServer, owner_guid: str, name: str,
 
 
 def _rsconnect(example: str, *arguments: str) -> int:
-    """Run rsconnect, and print what it prints behind the example's name; its status."""
-    environment = dict(os.environ)
+    """Run rsconnect, and print what it prints behind the example's name; its status.
+
+    It is a process of its own, but not a new interpreter: to read rsconnect takes as long as half
+    a deployment, and is done once for all of them, by the server that forks them.
+    """
+    reader, writer = _PROCESSES.Pipe(duplex=False)
+    process = _PROCESSES.Process(target=_run, args=(arguments, writer))
+    process.start()
+    writer.close()
+    with reader, open(reader.fileno(), encoding="utf-8", errors="replace", closefd=False) as lines:
+        for line in lines:
+            _say(example, _COLOUR.sub("", line.rstrip()))
+    process.join()
+    return process.exitcode or 0
+
+
+def _run(arguments: tuple[str, ...], output: Connection) -> None:
+    """Be rsconnect, in this process, and print to that pipe."""
+    from rsconnect.main import cli
+
     if "--name" in arguments:
         for variable in _FROM_ENVIRONMENT:
-            environment.pop(variable, None)
-    process = subprocess.Popen(
-        [RSCONNECT, *arguments],
-        env=environment | {"PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    for line in process.stdout or ():
-        _say(example, _COLOUR.sub("", line.rstrip()))
-    return process.wait()
+            os.environ.pop(variable, None)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(output.fileno(), stream.fileno())
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    cli(arguments, prog_name="rsconnect")
 
 
 def _say(example: str, line: str) -> None:
@@ -404,7 +374,3 @@ def python_versions(example: str) -> str:
     """Which versions of Python the example allows, such as `>=3.11`."""
     project = tomllib.loads((ROOT / example / "pyproject.toml").read_text("utf-8"))
     return str(project["project"]["requires-python"])
-
-
-if __name__ == "__main__":
-    main()

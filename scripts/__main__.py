@@ -1,0 +1,76 @@
+"""What the Makefile does with the catalogue: list, check, deploy, show and copy.
+
+names                             the examples, one a line
+server [--name SAVED]             say where a deployment would go, and whose it would be
+deploy [EXAMPLE] [--name SAVED]   deploy one, or all; --new makes other content
+up                                deploy all to the server of the environment, open them to
+                                  everyone there, and say where, until Ctrl-C
+new NAME --from EXAMPLE           make an example like another
+manifests                         write each example's manifest.json
+sync                              write what is generated from shared/ and gallery.toml
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from multiprocessing import forkserver
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="scripts",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("names")
+    commands.add_parser("server").add_argument("--name", default="")
+    deploy = commands.add_parser("deploy")
+    deploy.add_argument("example", nargs="?")
+    deploy.add_argument("--name", default="")
+    deploy.add_argument("--new", action="store_true")
+    commands.add_parser("up")
+    new = commands.add_parser("new")
+    new.add_argument("name")
+    new.add_argument("--from", dest="source", required=True)
+    commands.add_parser("manifests")
+    commands.add_parser("sync")
+    arguments = parser.parse_args()
+    try:
+        run(arguments)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    if arguments.command in ("deploy", "up"):
+        # it reads rsconnect for the deployments while this process does for itself
+        forkserver.set_forkserver_preload(["rsconnect.main", "scripts.gallery"])
+        forkserver.ensure_running()
+    from scripts import gallery
+
+    try:
+        match arguments.command:
+            case "names":
+                print("\n".join(gallery.catalogue()))
+            case "server":
+                gallery.say_where(arguments.name)
+            case "deploy":
+                examples = [arguments.example] if arguments.example else gallery.catalogue()
+                gallery.deploy(examples, arguments.name, new=arguments.new)
+            case "up":
+                gallery.deploy(gallery.catalogue(), "", new=False)
+                gallery.show()
+            case "new":
+                gallery.new(arguments.name, arguments.source)
+            case "manifests":
+                gallery.manifests()
+            case "sync":
+                gallery.sync()
+    except gallery.FAILURES as error:
+        sys.exit(f"gallery: {error}")
+
+
+if __name__ == "__main__":
+    main()
