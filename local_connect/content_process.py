@@ -2,9 +2,10 @@
 
 Started by `processes` as a script, with the content's interpreter and the bundle's
 directory as working directory. It must run on every Python that content may ask
-for, so it uses no syntax newer than Python 3.9's. The packages that serve the app are
-borrowed from the server's installation: nothing else of that is within reach of the app,
-and neither are they, so it gets its own where it has one of the same name.
+for, so it uses no syntax newer than Python 3.9's. A WSGI app is served by the standard library;
+the packages that serve an ASGI app are borrowed from the server's installation: nothing else of
+that is within reach of the app, and neither are they, so it gets its own where it has one of the
+same name.
 
 It says `ready` on the socket it inherits once it listens, and ends itself and its
 children when the other end of that socket is gone: a content process never outlives
@@ -62,40 +63,31 @@ def main() -> None:
 
 
 def run_wsgi(arguments: argparse.Namespace, ready: Callable[[], None]) -> None:
-    with borrowed(arguments.packages):
-        waitress: Any = importlib.import_module("waitress")
+    wsgi = load_server(arguments)
     app = load_app_or_exit(arguments.entrypoint, check_wsgi)
-    waitress.channel.HTTPChannel.task_class = task_class(waitress)
-    server = waitress.create_server(
-        environ_middleware(root_api_console_middleware(app)),
-        unix_socket=arguments.socket,
-        unix_socket_perms="600",
-        threads=arguments.threads,
-        connection_limit=1000,
-        channel_timeout=3600,
-        # a line of an event stream leaves at once
-        send_bytes=1,
-        ident=None,
-        # what the server has let in
-        max_request_header_size=1 << 24,
-        max_request_body_size=1 << 40,
-        clear_untrusted_proxy_headers=False,
-        # select() knows about a thousand files only
-        asyncore_use_poll=True,
-    )
+    app = environ_middleware(root_api_console_middleware(app))
+    server = wsgi.Server(app, show, threads=arguments.threads)
+    server.listen(arguments.socket)
     ready()
-    server.run()
+    while True:
+        signal.pause()
 
 
 def run_asgi(arguments: argparse.Namespace, ready: Callable[[], None]) -> None:
-    spec = importlib.util.spec_from_file_location("content_asgi", arguments.asgi)
-    assert spec is not None  # noqa: S101 (it is beside this file)
-    assert spec.loader is not None  # noqa: S101
-    asgi = importlib.util.module_from_spec(spec)
     with borrowed(arguments.packages):
-        spec.loader.exec_module(asgi)
+        asgi = load_server(arguments)
         server = asgi.Server(ready)
     server.run(lambda: load_app_or_exit(arguments.entrypoint, check_asgi), arguments.socket)
+
+
+def load_server(arguments: argparse.Namespace) -> Any:
+    """The module that serves this type of content: of the server's installation, as this one is."""
+    spec = importlib.util.spec_from_file_location("content_server", arguments.server)
+    assert spec is not None  # noqa: S101 (it is beside this file)
+    assert spec.loader is not None  # noqa: S101
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -105,7 +97,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--lifeline", type=int, required=True)
     parser.add_argument("--app-mode", required=True)
     parser.add_argument("--packages", type=json.loads, required=True)
-    parser.add_argument("--asgi", required=True)
+    parser.add_argument("--server", required=True)
     parser.add_argument("--threads", type=int, required=True)
     return parser.parse_args()
 
@@ -205,19 +197,6 @@ def usual_name(module: ModuleType) -> str:
         f"The entry point names the module {module.__name__} alone, "
         f"and it has none of {', '.join(USUAL_NAMES)}."
     )
-
-
-def task_class(waitress: Any) -> Any:
-    """What answers a request in waitress, less a mistake: it ends the body of a HEAD in chunks."""
-
-    class Task(waitress.task.WSGITask):  # type: ignore[misc] # (loaded as it runs)
-        def finish(self) -> None:
-            if self.request.command == "HEAD":
-                self.write(b"")
-                self.chunked_response = False
-            super().finish()
-
-    return Task
 
 
 def environ_middleware(app: Callable[..., Any]) -> Callable[..., Any]:
@@ -340,7 +319,7 @@ def is_html(headers: list[tuple[str, str]]) -> bool:
 def without_body(answer: Any) -> list[bytes]:
     """Begin an answer, so that it has its headers, and drop its body: HEAD has none.
 
-    Not every app sees to that, and waitress would send what the app returns.
+    Not every app sees to that, and one that never ends would be read for ever.
     """
     try:
         for _ in answer:
@@ -351,14 +330,13 @@ def without_body(answer: Any) -> list[bytes]:
     return []
 
 
-def show(error: Exception) -> None:
-    """Print the app's own traceback, without the frames of this file."""
+def show(error: BaseException) -> None:
+    """Print the app's own traceback, without the frames of the server's."""
     frames = error.__traceback__
-    while frames and frames.tb_frame.f_code.co_filename == __file__:
+    ours = (os.path.dirname(__file__), "importlib")  # noqa: PTH120 (the path is text)
+    while frames and any(part in frames.tb_frame.f_code.co_filename for part in ours):
         frames = frames.tb_next
-    while frames and "importlib" in frames.tb_frame.f_code.co_filename:
-        frames = frames.tb_next
-    traceback.print_exception(type(error), error, frames)
+    print("".join(traceback.format_exception(type(error), error, frames)), end="", file=sys.stderr)
 
 
 if __name__ == "__main__":

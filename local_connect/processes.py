@@ -46,11 +46,8 @@ _DYING = 0.5
 _LINE_BYTES = 1 << 20
 
 
-#: what of our own installation serves content, by its type: pure Python, so any Python runs it
-_SERVERS = {
-    "python-api": ("waitress",),
-    "python-fastapi": ("uvicorn", "h11", "wsproto", "click", "typing_extensions"),
-}
+#: what of our own installation serves ASGI apps: pure Python, so any Python runs it
+_ASGI_PACKAGES = ("uvicorn", "h11", "wsproto", "click", "typing_extensions")
 
 
 class ProcessFailed(Exception):
@@ -163,6 +160,7 @@ class ContentProcess:
         ours.setblocking(False)
         self._lifeline = ours
         output, printed = await self._open_output()
+        server = "content_asgi.py" if self.launch.is_asgi else "content_wsgi.py"
         with theirs, printed:
             self._process = await asyncio.create_subprocess_exec(
                 str(self.launch.python),
@@ -171,8 +169,8 @@ class ContentProcess:
                 *("--socket", str(self._socket)),
                 *("--lifeline", str(theirs.fileno())),
                 *("--app-mode", self.launch.app_mode),
-                *("--packages", json.dumps(_borrowed(self.launch.app_mode))),
-                *("--asgi", str(Path(content_process.__file__).with_name("content_asgi.py"))),
+                *("--packages", json.dumps(_asgi_packages() if self.launch.is_asgi else {})),
+                *("--server", str(Path(content_process.__file__).with_name(server))),
                 *("--threads", str(self.launch.threads)),
                 cwd=self.launch.app,
                 env=self.launch.environment,
@@ -297,10 +295,10 @@ class ContentProcess:
             log(f"{self.launch.content_name} | {line}")
 
 
-def _borrowed(app_mode: str) -> dict[str, str]:
-    """The packages that serve content of this type, and the directories that hold them."""
+def _asgi_packages() -> dict[str, str]:
+    """The packages that serve ASGI apps, and the directories that hold them."""
     found = {}
-    for name in _SERVERS[app_mode]:
+    for name in _ASGI_PACKAGES:
         spec = importlib.util.find_spec(name)
         assert spec is not None  # noqa: S101 (this package requires it)
         assert spec.origin is not None  # noqa: S101

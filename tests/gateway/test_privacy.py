@@ -13,7 +13,7 @@ from tests.servers import LocalConnect, running_server
 
 #: of the server's own installation
 SERVERS_OWN = (
-    "local_connect,content_process,aiohttp,multidict,yarl,sqlalchemy,packaging,uv,waitress"
+    "local_connect,content_process,aiohttp,multidict,yarl,sqlalchemy,packaging,uv,content_wsgi"
 )
 
 
