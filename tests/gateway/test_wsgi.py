@@ -140,6 +140,15 @@ def pid(environ, start_response):
     return [str(os.getpid()).encode()]
 
 
+def kept(environ, start_response):
+    start_response("200 OK", PLAIN)
+    try:
+        size = os.fstat(environ["wsgi.input"].fileno()).st_size
+    except OSError:
+        return [b"in memory"]
+    return [f"{size} bytes in a file".encode()]
+
+
 def app(environ, start_response):
     return globals()[environ["PATH_INFO"][1:]](environ, start_response)
 """
@@ -187,14 +196,14 @@ def test_an_app_that_fails(site: Content, path: str, said: str) -> None:
     assert eventually(lambda: said in site.server.output)
 
 
-def test_a_traceback_begins_in_the_app(site: Content) -> None:
-    for path in ("fails", "fails_late"):
-        seen = len(site.server.output)
-        with suppress(httpx.RemoteProtocolError):
-            ask(site, path)
-        assert eventually(lambda: "RuntimeError: " in site.server.output[seen:])
-        _, first, second, *_ = site.server.output[seen:].splitlines()
-        assert "app.py" in first + second
+@pytest.mark.parametrize("path", ["fails", "fails_late"])
+def test_a_traceback_begins_in_the_app(site: Content, path: str) -> None:
+    seen = len(site.server.output)
+    with suppress(httpx.RemoteProtocolError):
+        ask(site, path)
+    assert eventually(lambda: "RuntimeError: failed" in site.server.output[seen:])
+    _, first, second, *_ = site.server.output[seen:].splitlines()
+    assert "app.py" in first + second
 
 
 @pytest.mark.parametrize(
@@ -237,6 +246,14 @@ def test_requests_at_a_time(site: Content) -> None:
     with ThreadPoolExecutor(4 * THREADS) as pool:
         answers = list(pool.map(lambda _: ask(site, "counts"), range(4 * THREADS)))
     assert max(int(answer.text) for answer in answers) == THREADS
+
+
+@pytest.mark.parametrize("length", [True, False], ids=["length", "chunks"])
+def test_a_large_body_is_not_kept_in_memory(site: Content, length: bool) -> None:
+    for size, kept in ((1 << 16, "in memory"), (1 << 24, f"{1 << 24} bytes in a file")):
+        body = bytes(size)
+        sent = body if length else iter([body])
+        assert site.server.request("POST", f"{site.path}kept", content=sent).text == kept
 
 
 def test_requests_that_come_slowly_keep_none_out(site: Content) -> None:
