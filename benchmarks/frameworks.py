@@ -171,5 +171,5 @@ def _starts(scale: Scale, one: Deployed) -> list[Figure]:
         Figure(f"{name}: import of Flask", "ms", per_1000(parts[0])),
         Figure(f"{name}: import of the framework", "ms", per_1000(parts[1])),
         Figure(f"{name}: import of the app", "ms", per_1000(parts[2])),
-        Figure(f"{name}: all else, as spawn, waitress and gateway", "ms", per_1000(rest)),
+        Figure(f"{name}: all else, as spawn, WSGI server and gateway", "ms", per_1000(rest)),
     ]
