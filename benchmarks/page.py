@@ -25,12 +25,12 @@ TRIED = """
 - Not kept: short answers that leave in one piece, headers and body. No gain held over ten rounds.
 - Not kept: uvloop. The gateway's processor time went down by a quarter, which does not reach the
   target, and it is one more compiled package.
-- Kept: a small WSGI server of our own in each content process, in place of waitress, which spent most
-  of a request on handing it from one thread to others. It also imports less at each start.
+- Kept: a small WSGI server of our own in each content process, in place of waitress, which spent
+  most of a request on handing it from one thread to others. It also imports less at each start.
 - Not kept: Granian in place of waitress. It is as far ahead, but drops header values outside ASCII
   and repeated headers, and is compiled for one Python, where content may ask for another.
-- Not kept: a thread for each connection instead of turns at waiting for all. It is no faster, and slow
-  uploads and idle connections would hold threads.
+- Not kept: a thread for each connection instead of turns at waiting for all. It is no faster, and
+  slow uploads and idle connections would hold threads.
 """
 
 PACKAGES = ("aiohttp", "rsconnect-python", "sqlalchemy", "uv")
