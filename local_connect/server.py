@@ -7,6 +7,7 @@ import logging
 import shutil
 import socket
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 from aiohttp import HttpVersion10, HttpVersion11, web
@@ -31,7 +32,7 @@ from local_connect.lock import hold
 from local_connect.log import log
 from local_connect.pools import Processes
 from local_connect.processes import socket_directory
-from local_connect.store import KEPT, Store, User
+from local_connect.store import KEPT, MARK, Store, User
 from local_connect.tasks import Tasks
 from local_connect.vanities import Vanities
 
@@ -229,6 +230,11 @@ def reset(data: Path) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
+        mark = data / MARK
+        if mark.is_file() and not mark.stat().st_size:
+            mark.unlink()
+            with suppress(OSError):
+                mark.parent.rmdir()
 
 
 def _front(

@@ -48,6 +48,10 @@ from local_connect.lock import hold
 #: all that a server keeps in its data directory, as patterns
 KEPT = ("local-connect.db*", "bundles", "environments", "jobs", "sockets", "lock")
 
+#: An empty file, for a data directory in the directory of an app: rsconnect takes what has one of
+#: this name for a virtual environment, and leaves it, and so everyone's keys, out of bundles.
+MARK = Path("bin", "python")
+
 #: marks a connection whose transaction has written
 _WROTE = "wrote"
 
@@ -283,6 +287,9 @@ class Store:
             for directory in (self.data, self.bundles, self.environments, self.jobs):
                 directory.mkdir(parents=True, exist_ok=True)
                 directory.chmod(0o700)
+            if all(any(path.match(kept) for kept in KEPT) for path in self.data.iterdir()):
+                (self.data / MARK).parent.mkdir()
+                (self.data / MARK).touch()
         except OSError as error:
             raise LocalConnectError(
                 f"The data directory {self.data} cannot be used: {error.strerror}. "

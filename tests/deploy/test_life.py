@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.deploy.conftest import Person
+from tests.deploy.conftest import ECHO, Person
 from tests.publishing import publish
 from tests.rsconnect_cli import RSCONNECT
 from tests.servers import LOCAL_CONNECT, LocalConnect, environment, run, running_server
@@ -172,13 +173,19 @@ def test_a_request_to_stop_reaches_the_command(data: Path) -> None:
         assert process.wait(30) == 9
 
 
-def test_deploy_as_a_command(data: Path, tmp_path: Path, app: Path) -> None:
+def test_deploy_as_a_command(tmp_path: Path, app: Path) -> None:
     # `sh` as in CI: a home of its own, then the real thing
     script = f'HOME={tmp_path} XDG_CONFIG_HOME={tmp_path} exec {RSCONNECT} deploy api "$@"'
+    # where it is without --data, for who starts it in the app's directory
+    data = app / ".local-connect"
     done = run(data, "--", "sh", "-c", script, "sh", "--quiet", str(app))
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/content/[0-9a-f-]{36}/\n", done.stdout)
     assert content_processes(data) == []
+    # the keys that are in there go nowhere
+    (archive,) = (data / "bundles").glob("*/*.tar.gz")
+    with tarfile.open(archive) as bundle:
+        assert set(bundle.getnames()) == {path.name for path in ECHO.iterdir()} | {"manifest.json"}
 
     done = run(data, "--", "sh", "-c", script, "sh", "--new", "--entrypoint", "ap:app", str(app))
     assert done.returncode == 1
