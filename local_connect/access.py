@@ -32,7 +32,7 @@ def app_role(user: User | None, content: Content) -> str:
 
 def may_open(user: User | None, content: Content) -> bool:
     """Whether a visitor may reach the content itself."""
-    return app_role(user, content) != "none"
+    return content.access_type == "all" or app_role(user, content) != "none"
 
 
 def may_see(user: User, content: Content) -> bool:

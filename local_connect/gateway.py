@@ -134,8 +134,8 @@ class Gateway:
         """
         path = raw_path.partition("?")[0]
         if match := _CONTENT.fullmatch(path):
-            bundle_id = int(match["bundle"]) if match["bundle"] else None
-            return Target(match["guid"], match["mount"], bundle_id, match["rest"] is not None)
+            mount, guid, bundle_id, rest = match.groups()
+            return Target(guid, mount, int(bundle_id) if bundle_id else None, rest is not None)
         if vanity := self._vanities.find(path):
             mount = vanity[0].removesuffix("/")
             return Target(vanity[1], mount, None, path != mount)
@@ -160,14 +160,16 @@ class Gateway:
         headers = self._headers(request, base, target, viewer)
         for _ in range(2):
             process = await self._process(content.guid, bundle_id)
-            with process.request():
-                try:
-                    if process.launch.is_asgi and websockets.is_handshake(request):
-                        return await self._connect(request, process, headers, target.mount)
-                    return await _proxy(request, process, headers, target.mount)
-                except (Unreachable, aiohttp.ClientConnectorError):
-                    # it ended in this moment and was sent nothing, so another can take over
-                    process.lost = True
+            process.begin()
+            try:
+                if process.launch.is_asgi and websockets.is_handshake(request):
+                    return await self._connect(request, process, headers, target.mount)
+                return await _proxy(request, process, headers, target.mount)
+            except (Unreachable, aiohttp.ClientConnectorError):
+                # it ended in this moment and was sent nothing, so another can take over
+                process.lost = True
+            finally:
+                process.finish()
         raise ApiError("The app's process ends as soon as it has started.", status=502)
 
     def _open(
@@ -518,8 +520,8 @@ def _for_handshake(headers: list[tuple[str, str]]) -> CIMultiDict[str]:
 
 def _client(request: web.Request) -> tuple[str, str]:
     """The address and the port of the client."""
-    peer = request.transport.get_extra_info("peername") if request.transport else None
-    return (peer[0], str(peer[1])) if peer else ("", "")
+    peer = request.protocol.peername
+    return (peer[0], str(peer[1])) if isinstance(peer, tuple) else ("", "")
 
 
 def _named_in_connection(headers: MultiMapping[str]) -> set[str]:

@@ -129,7 +129,9 @@ class Identities:
         mistaken for an anonymous visit.
         """
         for header in KEY_HEADERS:
-            scheme, _, key = headers.get(header, "").partition(" ")
+            if header not in headers:
+                continue
+            scheme, _, key = headers[header].partition(" ")
             if scheme.lower() == "key":
                 return self._owner(key.strip())
         return None
@@ -194,7 +196,9 @@ class Identities:
 
     def _session_tokens(self, request: web.Request) -> list[str]:
         """The values of our session cookie in a request."""
-        cookies = request.headers.getall("Cookie", [])
+        if "Cookie" not in request.headers:
+            return []
+        cookies = request.headers.getall("Cookie")
         pairs = (pair.partition("=") for cookie in cookies for pair in cookie.split(";"))
         return [value.strip() for name, _, value in pairs if name.strip() == self.cookie]
 

@@ -52,13 +52,16 @@ class Pool:
 
     def pick(self) -> ContentProcess | None:
         """The process with the fewest requests; one more starts where all are busy (inferred)."""
-        alive = self.alive
-        if not alive:
+        best, busy, count = None, 0, len(self._starting)
+        for process in self.processes:
+            if process.alive:
+                busy += process.requests
+                count += 1
+                if best is None or process.requests < best.requests:
+                    best = process
+        if best is None:
             return None
-        best = min(alive, key=lambda process: process.requests)
         launch = best.launch
-        count = len(alive) + len(self._starting)
-        busy = sum(process.requests for process in alive)
         if count < launch.max_processes and busy >= launch.load_factor * count * launch.threads:
             self._begin()
         return best

@@ -17,8 +17,8 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -254,18 +254,17 @@ class ContentProcess:
         self._jobs.end(self.job_key, self._process.returncode if self._process else None)
         self._at_end()
 
-    @contextmanager
-    def request(self) -> Iterator[ContentProcess]:
-        """Count one request as under way, for idling and draining."""
+    def begin(self) -> None:
+        """Count one request as under way, for idling and draining, until `finish`."""
         self.requests += 1
         self._idle.clear()
-        try:
-            yield self
-        finally:
-            self.requests -= 1
-            self._last_used = time.monotonic()
-            if not self.requests:
-                self._idle.set()
+
+    def finish(self) -> None:
+        """A request that had begun is over, in whatever way."""
+        self.requests -= 1
+        self._last_used = time.monotonic()
+        if not self.requests:
+            self._idle.set()
 
     async def _open_output(self) -> tuple[asyncio.StreamReader, IO[bytes]]:
         """Both ends of a pipe of our own.

@@ -278,9 +278,10 @@ class _Connection(BaseProtocol):
         self._deadline = 0.0
 
     def resume_reading(self, resume_parser: bool = True) -> None:
-        paused = self._reading_paused
+        if not self._reading_paused:
+            return
         super().resume_reading(resume_parser)
-        if paused and not self._reading_paused and self._content and not self._content.is_eof():
+        if not self._reading_paused and self._content and not self._content.is_eof():
             self._expect()
 
     def connection_lost(self, exc: BaseException | None) -> None:
