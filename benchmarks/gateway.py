@@ -11,82 +11,116 @@ from benchmarks.load import CONNECTIONS, Load, load
 from benchmarks.measure import Family, Figure, Scale, Target, per_1000, ratios, side_by_side
 from benchmarks.memory import NOT_HERE, can_measure, processor_seconds
 from benchmarks.servers import bare, load_content, nginx, publish, serving, socket_of
+from tests.catalogue import EXAMPLES
+from tests.deploy.conftest import Content
 from tests.servers import LocalConnect
 
+#: what the gallery serves: a list of greetings
+LISTED = next(example for example in EXAMPLES if example.has("list"))
+
 HOW = f"""
-The content is bare Flask with one route that answers a few bytes, so all that a proxy costs shows;
-it is deployed, open to everyone, and has one process. {CONNECTIONS} connections that stay open ask
-without a pause: straight at the process's Unix socket, through the gateway, and through nginx (one
-worker) in front of the same socket. The load comes from the benchmark's own generator on all
-three ways, as content processes listen on Unix sockets only, which wrk does not speak. Delays are
-those of the requests of the same loads, so at 16 connections a delay is 16 requests' worth of work.
-All processes share the machine's cores: what the gateway takes of them, the content does not have.
-Its processor time is what stays the same when others use the machine, too.
+Two contents, each deployed, open to everyone, and with one process: bare Flask with one route that
+answers a few bytes, so all that a proxy costs shows, and the list of {LISTED.directory}.
+{CONNECTIONS} connections that stay open ask without a pause: straight at the process's Unix socket,
+through the gateway, and for bare Flask through nginx (one worker) in front of the same socket. The
+load comes from the benchmark's own generator on all ways, as content processes listen on
+Unix sockets only, which wrk does not speak. Delays are those of the requests of the same loads, so
+at 16 connections a delay is 16 requests' worth of work. All processes share the machine's cores:
+what the gateway takes of them, the content does not have. Its processor time is what stays the same
+when others use the machine, too.
 """
 
 
 def measure(scale: Scale, work: Path, server: LocalConnect) -> Family:
     content = publish(server, bare(work / "gateway"), max_processes=1)
     with ExitStack() as stack:
-        upstream = socket_of(content)
-        mount = content.path.removesuffix("/")
-        here = ("127.0.0.1", server.client.base_url.port or 80)
-        worked: list[float] = []
-
-        def through_gateway() -> Load:
-            before = processor_seconds(server.process.pid) if can_measure() else 0.0
-            found = load(here, content.path, scale.seconds)
-            if can_measure():
-                took = processor_seconds(server.process.pid) - before
-                worked.append(1000 * took / found.requests)
-            return found
-
-        ways: dict[str, Callable[[], Load]] = {
-            "straight": partial(load_content, upstream, "/", scale.seconds, mount=mount),
-            "gateway": through_gateway,
-        }
         at = work / "nginx.sock"
-        command, missing = nginx(work / "nginx", at, upstream)
+        command, missing = nginx(work / "nginx", at, socket_of(content))
+        ways: dict[str, Callable[[], Load]] = {}
         if command:
             stack.enter_context(serving(command, work, at))
+            mount = content.path.removesuffix("/")
             ways["nginx"] = partial(load_content, at, "/", scale.seconds, mount=mount)
-        for way in ways.values():
-            way()
-        worked.clear()
-        found = side_by_side("gateway", scale.rounds, ways)
+        figures = _compare("bare Flask", scale, content, "", ways)
+    listed = publish(server, LISTED.path, max_processes=1)
+    figures += _compare(LISTED.directory, scale, listed, LISTED.list or "", {})
+    reasons = (missing, "" if can_measure() else NOT_HERE)
+    return Family("The gateway", HOW, tuple(figures), tuple(filter(None, reasons)))
+
+
+def _compare(
+    name: str,
+    scale: Scale,
+    content: Content,
+    path: str,
+    others: dict[str, Callable[[], Load]],
+) -> list[Figure]:
+    """One content: straight, through the gateway, and by other ways."""
+    server = content.server
+    here = ("127.0.0.1", server.client.base_url.port or 80)
+    mount = content.path.removesuffix("/")
+    worked: list[float] = []
+
+    def through_gateway() -> Load:
+        before = processor_seconds(server.process.pid) if can_measure() else 0.0
+        found = load(here, content.path + path, scale.seconds)
+        if can_measure():
+            took = processor_seconds(server.process.pid) - before
+            worked.append(1000 * took / found.requests)
+        return found
+
+    upstream = socket_of(content)
+    ways: dict[str, Callable[[], Load]] = {
+        "straight": partial(load_content, upstream, f"/{path}", scale.seconds, mount=mount),
+        "gateway": through_gateway,
+        **others,
+    }
+    for ask in ways.values():
+        ask()
+    worked.clear()
+    found = side_by_side(f"gateway, {name}", scale.rounds, ways)
     rates = {way: tuple(one.requests_per_second for one in found[way]) for way in found}
     straight, through = found["straight"], found["gateway"]
     figures = [
         Figure(
-            "requests/s through the gateway, over straight",
+            f"{name}: requests/s through the gateway, over straight",
             "",
             ratios(rates["gateway"], rates["straight"]),
             Target("≥", 0.9),
         ),
-        Figure("delay added at the median", "ms", _added(through, straight, "p50"), Target("≤", 1)),
         Figure(
-            "delay added at the 99th percentile",
+            f"{name}: delay added at the median",
+            "ms",
+            _added(through, straight, "p50"),
+            Target("≤", 1),
+        ),
+        Figure(
+            f"{name}: delay added at the 99th percentile",
             "ms",
             _added(through, straight, "p99"),
             Target("≤", 5),
         ),
     ]
-    if command:
+    for way in others:
         figures += [
             Figure(
-                "requests/s through nginx, over straight",
+                f"{name}: requests/s through {way}, over straight",
                 "",
-                ratios(rates["nginx"], rates["straight"]),
+                ratios(rates[way], rates["straight"]),
             ),
             Figure(
-                "delay that nginx adds at the median", "ms", _added(found["nginx"], straight, "p50")
+                f"{name}: delay that {way} adds at the median",
+                "ms",
+                _added(found[way], straight, "p50"),
             ),
         ]
     if worked:
-        figures.append(Figure("processor time of the gateway for a request", "ms", tuple(worked)))
-    figures += [Figure(way, "requests/s", values) for way, values in rates.items()]
-    reasons = (missing, "" if worked else NOT_HERE)
-    return Family("The gateway", HOW, tuple(figures), tuple(filter(None, reasons)))
+        figures.append(
+            Figure(f"{name}: processor time of the gateway for a request", "ms", tuple(worked))
+        )
+    return figures + [
+        Figure(f"{name}: {way}", "requests/s", values) for way, values in rates.items()
+    ]
 
 
 def _added(through: tuple[Load, ...], straight: tuple[Load, ...], part: str) -> tuple[float, ...]:

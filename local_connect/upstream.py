@@ -122,8 +122,8 @@ class Upstream:
         elif body is not None:
             lines.append("Transfer-Encoding: chunked")
         text = "".join(lines)
-        if not text.isprintable() and _CONTROL.search(text):
-            raise ValueError("A header has a control character in it.")
+        if " " in target or (not text.isprintable() and _CONTROL.search(text)):
+            raise ValueError("A request is not what HTTP has for one.")
         lines += ("", "")
         head = "\r\n".join(lines).encode("utf-8", "surrogateescape")
         connection = self._from_kept() or await self._connect()
