@@ -26,12 +26,12 @@ TRIED = """
   parser for the answers. The gateway's processor time for a request went down to 0.65 of what it
   was, side by side.
 - Kept: content before routes, answers that leave in one piece if they came in one, and names of
-  headers looked up once: to 0.51 with the above. Of these, one piece alone had brought nothing while
-  aiohttp's client took most of the time.
+  headers looked up once: to 0.51 with the above. Of these, one piece alone had brought nothing
+  while aiohttp's client took most of the time.
 - Kept: a shorter way to the process, the visitor and the access list: 0.91 of the rest, so 0.16 ms
   in place of 0.35 ms in all.
-- Not kept: uvloop. It had taken a quarter off before; of what is left it takes a twenty-fifth, which
-  is less than the rounds differ.
+- Not kept: uvloop. It had taken a quarter off before; of what is left it takes a twenty-fifth,
+  which is less than the rounds differ.
 - Kept: the benchmark's generator waits for its sockets itself, without asyncio, and compares an
   answer with the one before: a fifth less processor time for a request, which is the content's.
 - Kept: a small WSGI server of our own in each content process, in place of waitress, which spent
