@@ -136,6 +136,7 @@ class Pool:
         except ProcessFailed as failure:
             self._failure = failure
             self._note_failure(lived=0.0)
+            log(f"{process.launch.content_name}: {failure}")
             raise
         self._failure = None
         self.processes.append(process)
@@ -145,9 +146,10 @@ class Pool:
         self._starting.discard(task)
         if task.cancelled():
             return
-        if failure := task.exception():
-            log(f"A process did not start: {failure}")
-        elif self._closed:
+        failure = task.exception()
+        if failure and not isinstance(failure, ProcessFailed):
+            log(f"A process could not be started: {failure}")
+        elif not failure and self._closed:
             self.drop(task.result())
 
     def _drop_ended(self) -> None:

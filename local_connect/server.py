@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import shutil
 import socket
@@ -164,8 +165,7 @@ class Server:
         self._processes.run()
         deploys.resume()
         self._background = asyncio.create_task(deploys.clean())
-        host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
-        self.url = f"http://{host}:{port}"
+        self.url = f"http://{_reachable(self._settings.host)}:{port}"
         deploys.server_url = f"{self.url}/"
 
     async def stop(self) -> None:
@@ -295,6 +295,17 @@ def _front(
 
 def _refuse(refusal: ApiError) -> web.Response:
     return web.json_response({"code": refusal.code, "error": refusal.error}, status=refusal.status)
+
+
+def _reachable(host: str) -> str:
+    """The host of an address that leads here: one of them, where it listens on all."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if address.is_unspecified:
+        return "127.0.0.1" if address.version == 4 else "[::1]"
+    return host if address.version == 4 else f"[{host}]"
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -204,3 +204,5 @@ class TestDeath:
         said = refusal(own.server.get(f"{own.mount}/echo"), 502)
         assert "did not start" in said
         assert "ValueError: could not convert string to float" in own.server.output
+        name = own.content.item["name"]
+        assert f"{name}: The app did not start: its process ended" in own.server.output

@@ -60,11 +60,18 @@ class TestAddress:
             assert other.connect_ex(("127.0.0.2", url.port)) == errno.ECONNREFUSED
         assert "WARNING" not in server.output
 
-    @pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104
-    def test_a_warning_where_others_can_come_in(self, tmp_path: Path, host: str) -> None:
+    @pytest.mark.parametrize(
+        ("host", "address"),
+        [("0.0.0.0", "127.0.0.1"), ("::", "[::1]")],  # noqa: S104
+    )
+    def test_a_warning_where_others_can_come_in(
+        self, tmp_path: Path, host: str, address: str
+    ) -> None:
         with running_server(tmp_path / "data", "--host", host) as server:
             assert f"WARNING: it listens on {host}" in server.output
             assert "deploy code" in server.output
+            assert f"--server http://{address}:" in server.output
+            assert server.get("/__local__/health").status_code == 200
 
     @pytest.mark.parametrize("host", ["::1", "localhost"])
     def test_no_warning_on_loopback(self, tmp_path: Path, host: str) -> None:
