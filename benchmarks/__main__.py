@@ -48,6 +48,8 @@ def main() -> None:
         parser.error(f"There is no {', '.join(unknown)}; a family is one of {', '.join(FAMILIES)}.")
     wanted = arguments.families or list(FAMILIES)
     scale = SMOKE if arguments.smoke else FULL
+    # with it, each process would compile all that it reads, which is no part of what is measured
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     busy = os.getloadavg()[0]
     begun = time.monotonic()
     found: list[Family] = []

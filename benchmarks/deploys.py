@@ -31,10 +31,10 @@ A first deployment is measured without rsconnect, from the first byte of its bun
 its task, with the environment not cached and the wheels in uv's cache; by hand it is `uv venv`,
 `uv pip install` and one import of the app. The gallery is `make gallery` from the command to the
 line that says it is up, its content and environments being there from an earlier start; its floor
-is the same number of floors, four at a time as make runs them.
+is the same number of floors, four at a time as it runs them.
 """
 
-#: that make deploys at a time
+#: that `make gallery` deploys at a time
 AT_A_TIME = 4
 
 

@@ -23,6 +23,8 @@ class Scale:
 
     #: of every comparison
     rounds: int
+    #: of content on demand, which are short and differ
+    starts: int
     #: that one load lasts
     seconds: float
     #: content items of a small and of a large server, deployed and in all
@@ -41,7 +43,8 @@ class Scale:
 
 FULL = Scale(
     rounds=5,
-    seconds=1.5,
+    starts=7,
+    seconds=1.0,
     few_deployed=4,
     many_deployed=200,
     few=10,
@@ -54,6 +57,7 @@ FULL = Scale(
 
 SMOKE = Scale(
     rounds=1,
+    starts=1,
     seconds=0.05,
     few_deployed=1,
     many_deployed=2,
