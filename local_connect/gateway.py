@@ -317,7 +317,7 @@ async def _proxy(
             f"The app's {did} without an answer; this server's terminal shows what it printed.",
             status=502,
         ) from error
-    with answer:
+    async with answer:
         return await _pass_on(request, answer, process, mount)
 
 

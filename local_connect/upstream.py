@@ -59,7 +59,7 @@ class NotHttp(Exception):
 
 
 class Answer:
-    """One answer, its body yet to be read. A context manager that ends it."""
+    """One answer, its body yet to be read. An asynchronous context manager that ends it."""
 
     __slots__ = ("_connection", "_upstream", "content", "headers", "reason", "status")
 
@@ -78,16 +78,19 @@ class Answer:
         self._upstream = upstream
         self._connection = connection
 
-    def __enter__(self) -> Self:
+    async def __aenter__(self) -> Self:
         return self
 
-    def __exit__(
+    async def __aexit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         frames: TracebackType | None,
     ) -> None:
-        self._upstream.give_back(self._connection)
+        try:
+            await self._connection.end_upload()
+        finally:
+            self._upstream.give_back(self._connection)
 
 
 class Upstream:
@@ -220,16 +223,21 @@ class _Connection(BaseProtocol):
             return await waiter
         except BaseException:
             self.abort()
+            await self.end_upload()
             raise
+
+    async def end_upload(self) -> None:
+        """Send no more of a request's body, and leave it to others to read."""
+        upload, self._upload = self._upload, None
+        if upload and not upload.done():
+            self._last = True
+            upload.cancel()
+            await asyncio.wait((upload,))
 
     def rest(self) -> bool:
         """Whether the answer is over and another may follow; nothing is expected from now on."""
         self._deadline = 0.0
-        content, upload = self._content, self._upload
-        self._content = self._upload = None
-        if upload and not upload.done():
-            upload.cancel()
-            return False
+        content, self._content = self._content, None
         self.rests_since = self._loop.time()
         return not self._last and self.connected and content is not None and content.is_eof()
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.asgi.conftest import VANITY, sign_in, viewer
 from tests.deploy.conftest import Content
+from tests.gateway.wire import Wire
 from tests.publishing import archive_of, create, deploy, upload
 from tests.servers import LocalConnect
 
@@ -123,6 +124,18 @@ def test_a_visitor_who_goes_away_while_sending(server: LocalConnect, api: Conten
         head = f"POST {api.path}upload HTTP/1.1\r\nHost: {url.netloc}\r\n"
         connection.sendall(f"{head}Content-Length: 100\r\n\r\nhalf".encode())
     assert server.get(f"{api.path}echo").status_code == 200
+
+
+def test_an_answer_before_the_whole_request(server: LocalConnect, api: Content) -> None:
+    head = f"Host: {urlsplit(server.url).netloc}\r\n"
+    with Wire(server.url) as visitor:
+        for _ in range(2):
+            visitor.send(f"POST {api.path}nowhere HTTP/1.1\r\n{head}".encode())
+            visitor.send(b"Content-Length: 8\r\n\r\nhalf")
+            assert visitor.answer().status == 404
+            visitor.send(b"half")
+        visitor.send(f"GET {api.path}echo HTTP/1.1\r\n{head}\r\n".encode())
+        assert visitor.answer().status == 200
 
 
 def test_a_wsgi_app_deployed_as_an_asgi_app(server: LocalConnect) -> None:
