@@ -254,8 +254,8 @@ class _Connection(BaseProtocol):
 
     def data_received(self, data: bytes) -> None:
         if data:
-            if self._waiter is None and self._content is None:
-                # nobody has asked
+            if self._waiter is None and (self._content is None or self._content.is_eof()):
+                # nobody has asked for it
                 self.abort()
                 return
             self._expect()
