@@ -41,9 +41,11 @@ def measure(scale: Scale, work: Path, server: LocalConnect) -> Family:
             stack.enter_context(serving(command, work, at))
             mount = content.path.removesuffix("/")
             ways["nginx"] = partial(load_content, at, "/", scale.seconds, mount=mount)
-        figures = _compare("bare Flask", scale, content, "", ways)
+        figures = _compare("bare Flask", scale, content, "", ways, scale.rounds)
     listed = publish(server, LISTED.path, max_processes=1)
-    figures += _compare(LISTED.directory, scale, listed, LISTED.list or "", {})
+    figures += _compare(
+        LISTED.directory, scale, listed, LISTED.list or "", {}, min(scale.rounds, 3)
+    )
     reasons = (missing, "" if can_measure() else NOT_HERE)
     return Family("The gateway", HOW, tuple(figures), tuple(filter(None, reasons)))
 
@@ -54,6 +56,7 @@ def _compare(
     content: Content,
     path: str,
     others: dict[str, Callable[[], Load]],
+    rounds: int,
 ) -> list[Figure]:
     """One content: straight, through the gateway, and by other ways."""
     server = content.server
@@ -78,7 +81,7 @@ def _compare(
     for ask in ways.values():
         ask()
     worked.clear()
-    found = side_by_side(f"gateway, {name}", scale.rounds, ways)
+    found = side_by_side(f"gateway, {name}", rounds, ways)
     rates = {way: tuple(one.requests_per_second for one in found[way]) for way in found}
     straight, through = found["straight"], found["gateway"]
     figures = [
