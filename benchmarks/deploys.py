@@ -15,18 +15,20 @@ from pathlib import Path
 
 from benchmarks.floor import GUID
 from benchmarks.measure import Family, Figure, Scale, Target, ratios, seconds, side_by_side
-from benchmarks.servers import bundle, publish, redeploy
+from benchmarks.servers import bundle, publish, python_of, redeploy
 from tests.catalogue import EXAMPLES, ROOT
 from tests.deploy.conftest import Content
 from tests.project.conftest import Checkout
 from tests.publishing import create
 from tests.rsconnect_cli import rsconnect
-from tests.servers import LocalConnect
+from tests.servers import LocalConnect, running_server
 from tests.targets.environments import uv
 
 HOW = """
 A warm deployment is `rsconnect deploy api` of flask-restx-example to content that has it already;
 the floor is the same command against a server that does nothing but say yes (benchmarks/floor.py).
+A deployment ends well only when its app's process has started, so it takes longer by at least a new
+interpreter that imports the app, which is measured beside it.
 A first deployment is measured without rsconnect, from the first byte of its bundle to the end of
 its task, with the environment not cached and the wheels in uv's cache; by hand it is `uv venv`,
 `uv pip install` and one import of the app. The gallery is `make gallery` from the command to the
@@ -44,7 +46,7 @@ def measure(scale: Scale, work: Path, server: LocalConnect) -> Family:
     with floor() as nothing:
         figures = [
             *_warm(scale, work, server, app, nothing),
-            *_first(scale, work, server, app),
+            *_first(scale, work, app),
             *(_gallery(scale, work, nothing) if scale.gallery else ()),
         ]
     return Family("Deployments", HOW, tuple(figures))
@@ -61,10 +63,9 @@ def _warm(
         {
             "local Connect": partial(_deploy, app, server.url, key, content.guid, work),
             "floor": partial(_deploy, app, nothing, "key", GUID, work),
+            "import": partial(_import, python_of(content), app),
         },
     )
-    # its environment goes with it
-    server.request("DELETE", content.api).raise_for_status()
     return (
         Figure(
             "warm deployment, over the client's floor",
@@ -74,18 +75,21 @@ def _warm(
         ),
         Figure("warm deployment", "s", found["local Connect"]),
         Figure("the client's floor", "s", found["floor"]),
+        Figure("a new interpreter that imports the app", "s", found["import"]),
     )
 
 
-def _first(scale: Scale, work: Path, server: LocalConnect, app: Path) -> tuple[Figure, ...]:
-    found = side_by_side(
-        "first deployment",
-        scale.rounds,
-        {
-            "local Connect": partial(_deploy_first, server, bundle(app)),
-            "by hand": partial(_by_hand, app, work / "by-hand"),
-        },
-    )
+def _first(scale: Scale, work: Path, app: Path) -> tuple[Figure, ...]:
+    # on a server where nothing else uses the same environment
+    with running_server(work / "first") as server:
+        found = side_by_side(
+            "first deployment",
+            scale.rounds,
+            {
+                "local Connect": partial(_deploy_first, server, bundle(app)),
+                "by hand": partial(_by_hand, app, work / "by-hand"),
+            },
+        )
     return (
         Figure(
             "first deployment, over the same by hand",
@@ -107,7 +111,7 @@ def _gallery(scale: Scale, work: Path, nothing: str) -> tuple[Figure, ...]:
         "make gallery": start,
         "floors": partial(_floors, nothing, work),
     }
-    found = side_by_side("gallery", min(scale.rounds, 3), ways)
+    found = side_by_side("gallery", scale.rounds, ways)
     floors = f"{len(EXAMPLES)} floors, {AT_A_TIME} at a time"
     return (
         Figure(
@@ -149,6 +153,11 @@ def _deploy(app: Path, url: str, key: str, guid: str, work: Path) -> float:
             raise RuntimeError(done.stdout + done.stderr)
 
     return seconds(run)
+
+
+def _import(python: Path, app: Path) -> float:
+    """Seconds of an interpreter that imports the app and ends."""
+    return seconds(lambda: subprocess.run([python, "-c", "import app"], cwd=app, check=True))
 
 
 def _deploy_first(server: LocalConnect, archive: bytes) -> float:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 import subprocess
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,7 +20,7 @@ from benchmarks.measure import (
     side_by_side,
 )
 from benchmarks.memory import MIB, NOT_HERE, can_measure, resident
-from benchmarks.servers import bare, job_of, load_content, publish, socket_of
+from benchmarks.servers import bare, job_of, load_content, publish, python_of, socket_of
 from tests.catalogue import EXAMPLES, Example
 from tests.deploy.conftest import Content
 from tests.servers import LocalConnect
@@ -119,13 +117,8 @@ def measure(scale: Scale, work: Path, server: LocalConnect) -> Family:
 
 def _deploy(server: LocalConnect, example: Example) -> Deployed:
     content = publish(server, example.path, **STAYS)
-    bundle_id = content.bundles[0]["id"]
-    with closing(sqlite3.connect(server.data / "local-connect.db")) as database:
-        (environment,) = database.execute(
-            "SELECT environment FROM bundles WHERE id = ?", (bundle_id,)
-        ).fetchone()
-    python = server.data / "environments" / environment / "bin" / "python"
-    return Deployed(example, content, python, server.data / "bundles" / bundle_id / "app")
+    app = server.data / "bundles" / content.bundles[0]["id"] / "app"
+    return Deployed(example, content, python_of(content), app)
 
 
 def _rates(scale: Scale, flask: Content, deployed: list[Deployed]) -> list[Figure]:

@@ -6,11 +6,12 @@ import json
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,15 @@ def socket_of(content: Content) -> Path:
     """Where the one process that the content has listens."""
     sockets = (content.server.data / "sockets").resolve()
     return sockets / f"{job_of(content)['key']}.sock"
+
+
+def python_of(content: Content) -> Path:
+    """The interpreter of the environment that the content's newest bundle runs in."""
+    with closing(sqlite3.connect(content.server.data / "local-connect.db")) as database:
+        (name,) = database.execute(
+            "SELECT environment FROM bundles WHERE id = ?", (content.bundles[0]["id"],)
+        ).fetchone()
+    return Path(content.server.data, "environments", name, "bin", "python")
 
 
 def find_nginx() -> str | None:
