@@ -67,8 +67,8 @@ TRIED = """
 - Kept: a shorter way to the process, the visitor and the access list: 0.91 of the rest, so 0.16 ms
   in place of 0.35 ms in all, on a machine that others used. Undisturbed and warm, the gateway's own
   lines take 25 microseconds of it; the rest are aiohttp's server, asyncio and the kernel.
-- Not kept: uvloop. Side by side it takes 0.84 of the processor time (0.60 to 0.90 in nine rounds; in
-  five others 0.96), which reaches no target, and it is one more compiled package.
+- Not kept: uvloop. Side by side it takes 0.84 of the processor time (0.60 to 0.90 in nine rounds;
+  in five others 0.96), which reaches no target, and it is one more compiled package.
 - Not kept: to freeze what is there at the start for the garbage collector, which takes 0.2 ms of
   8,000 requests.
 - Kept: the benchmark's generator waits for its sockets itself, without asyncio, and compares an
