@@ -5,10 +5,12 @@ checked what comes, and it takes an answer's end by `Content-Length`, by chunks 
 connection's end. It needs nothing but the standard library, of any Python that content may
 ask for, so no version of anything is forced on an app.
 
-A few threads wait for requests and answer them. One of them at a time waits for all connections
-that have nothing to do, and leaves that to the next when it has something to answer: a request
-goes through one thread from its first byte to the last of its answer, and a connection whose
-request is not whole yet, or which idles, holds none.
+A few threads answer requests. One of them leads: it waits for all connections and answers what
+comes, one request after the other, because threads that take turns at the interpreter lose half of
+what it can do. When an answer keeps it for more than a moment, the next thread leads on. When that
+happens again and again, the app waits for something else, and for a while each thread passes the
+lead on before it answers, so that as many requests are under way as there are threads. A
+connection that idles, or whose request is not whole yet, holds none.
 """
 
 from __future__ import annotations
@@ -36,7 +38,19 @@ _IN_MEMORY = 1 << 19
 _BACKLOG = 1024
 
 #: seconds to wait when there are no more file descriptors
-_MOMENT = 0.1
+_PAUSE = 0.1
+
+#: seconds of an answer after which the next thread leads: what the interpreter gives a thread
+_MOMENT = 0.005
+
+#: seconds between two of these that show that the app waits for something else
+_AGAIN = 0.02
+
+#: seconds for which the lead is passed on early then
+_EARLY = 1.0
+
+#: moments with nothing to do after which nobody watches the leader any more
+_QUIET = 20
 
 #: of a connection, so no app may answer with them (PEP 3333)
 _HOP_BY_HOP = {
@@ -73,8 +87,24 @@ class Server:
         self._threads = threads
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._selector = selectors.DefaultSelector()
-        self._turn = threading.Lock()
+        #: connections on which something has come, for the leader to take
         self._waiting: deque[_Connection] = deque()
+        #: held by the thread that is to lead next
+        self._next_leader = threading.Lock()
+        #: of what follows, which says who leads and what the leader is at
+        self._state = threading.Lock()
+        self._leader: int | None = None
+        #: whether the leader waits for connections
+        self._idle = False
+        #: what the leader has taken so far
+        self._taken = 0
+        #: when a leader was last held up, and until when the lead is passed on early
+        self._held_up = 0.0
+        self._early_until = 0.0
+        #: whether the next leader waits to be woken; released to wake it
+        self._asleep = False
+        self._wake = threading.Lock()
+        self._wake.acquire()
 
     def listen(self, path: str) -> None:
         """Take requests from now on, at a socket that only this user can connect to."""
@@ -88,29 +118,86 @@ class Server:
             threading.Thread(target=self._work, name=f"requests-{number}", daemon=True).start()
 
     def _work(self) -> None:
+        me = threading.get_ident()
         while True:
-            connection = self._next()
-            try:
-                open_still = self._proceed(connection)
-            except Exception as error:
-                self._show(error)
-                open_still = False
-            if open_still:
-                self._selector.register(connection.socket, selectors.EVENT_READ, connection)
-            else:
-                connection.socket.close()
+            with self._next_leader:
+                self._await_lead(me)
+            while connection := self._take(me):
+                if time.monotonic() < self._early_until:
+                    self._pass_on(me)
+                self._serve(connection)
 
-    def _next(self) -> _Connection:
-        """A connection on which something has come, for the caller alone."""
-        with self._turn:
-            while not self._waiting:
-                for key, _ in self._selector.select():
-                    if key.data is None:
-                        self._accept()
-                    else:
-                        self._selector.unregister(key.fileobj)
-                        self._waiting.append(key.data)
-            return self._waiting.popleft()
+    def _await_lead(self, me: int) -> None:
+        """Return when this thread leads: nobody else does, or the one who does is held up."""
+        quiet = 0
+        while True:
+            with self._state:
+                if self._leader is None:
+                    self._leader = me
+                    return
+                taken = self._taken
+                self._asleep = self._idle and quiet >= _QUIET
+            woken = self._wake.acquire(timeout=-1 if self._asleep else _MOMENT)
+            with self._state:
+                self._asleep = False
+                if woken or self._taken != taken:
+                    quiet = 0
+                elif self._idle:
+                    quiet += 1
+                else:
+                    self._leader = me
+                    self._note_held_up()
+                    return
+
+    def _note_held_up(self) -> None:
+        now = time.monotonic()
+        if now < self._held_up + _AGAIN:
+            self._early_until = now + _EARLY
+        self._held_up = now
+
+    def _pass_on(self, me: int) -> None:
+        """Let the next thread lead at once, where this one still does."""
+        with self._state:
+            if self._leader == me:
+                self._leader = None
+                self._wake_next()
+
+    def _wake_next(self) -> None:
+        """Wake the thread that is to lead next; for who holds the state."""
+        if self._wake.locked():
+            self._wake.release()
+
+    def _take(self, me: int) -> _Connection | None:
+        """A connection on which something has come, for the leader alone; None if another leads."""
+        while True:
+            with self._state:
+                if self._leader != me:
+                    return None
+                if self._waiting:
+                    self._taken += 1
+                    return self._waiting.popleft()
+                self._idle = True
+            for key, _ in self._selector.select():
+                if key.data is None:
+                    self._accept()
+                else:
+                    self._selector.unregister(key.fileobj)
+                    self._waiting.append(key.data)
+            with self._state:
+                self._idle = False
+                if self._asleep:
+                    self._wake_next()
+
+    def _serve(self, connection: _Connection) -> None:
+        try:
+            open_still = self._proceed(connection)
+        except Exception as error:
+            self._show(error)
+            open_still = False
+        if open_still:
+            self._selector.register(connection.socket, selectors.EVENT_READ, connection)
+        else:
+            connection.socket.close()
 
     def _accept(self) -> None:
         try:
@@ -119,7 +206,7 @@ class Server:
             return
         except OSError as error:
             self._show(error)
-            time.sleep(_MOMENT)
+            time.sleep(_PAUSE)
             return
         accepted.setblocking(True)
         self._selector.register(accepted, selectors.EVENT_READ, _Connection(accepted))
