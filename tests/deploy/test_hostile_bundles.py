@@ -1,6 +1,5 @@
 """Bundles that must not be unpacked: each is refused in words, and nothing of it stays."""
 
-import shutil
 import subprocess
 import tarfile
 from pathlib import Path
@@ -220,7 +219,8 @@ def test_a_tampered_download(alice: Person, live: Unharmed, tmp_path: Path) -> N
     guid = live.content.guid
     alice.rsconnect("content", "download-bundle", "--guid", guid, "--output", archive)
     directory = tmp_path / "unpacked"
-    shutil.unpack_archive(archive, directory, filter="data")
+    directory.mkdir()
+    subprocess.run(["tar", "-xzf", archive, "-C", directory], check=True)
     (directory / "version.txt").write_text("tampered")
     names = sorted(path.name for path in directory.iterdir())
     subprocess.run(["tar", "-czf", archive, "-C", directory, *names], check=True)
