@@ -26,9 +26,10 @@ through the gateway, and for bare Flask through nginx (one worker) in front of t
 load comes from the benchmark's own generator on all ways, as content processes listen on
 Unix sockets only, which wrk does not speak. Delays are those of the requests of the same loads, so
 at 16 connections a delay is 16 requests' worth of work. All processes share the machine's cores:
-what the gateway takes of them, the content does not have. Which process the system puts on which
-core moves the ratio of one round by a third, so that it can come out above 1. The gateway's
-processor time is what stays the same when others use the machine, too.
+what the gateway takes of them, the content does not have. The ratio can come out above 1: it is
+likely that a generator which sleeps between answers costs the process more to wake than a gateway
+that is busy, and which process is on which core moves a round by a third, too. The gateway's
+processor time is what stays the same when others use the machine.
 """
 
 
