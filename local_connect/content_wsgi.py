@@ -219,7 +219,7 @@ class Server:
                     return True
                 if not self._answer(connection.socket, environ):
                     return False
-        except OSError:
+        except ConnectionError:
             # the visitor is gone
             pass
         return False
@@ -248,7 +248,7 @@ class Server:
         answer.fail()
 
 
-class _Ended(OSError):
+class _Ended(ConnectionError):
     """The gateway has closed the connection."""
 
 
