@@ -140,6 +140,8 @@ class Pool:
             raise
         self._failure = None
         self.processes.append(process)
+        if self._closed:
+            self.drop(process)
         return process
 
     def _settle(self, task: asyncio.Task[ContentProcess]) -> None:
@@ -149,8 +151,6 @@ class Pool:
         failure = task.exception()
         if failure and not isinstance(failure, ProcessFailed):
             log(f"A process could not be started: {failure}")
-        elif not failure and self._closed:
-            self.drop(task.result())
 
     def _drop_ended(self) -> None:
         for process in self.processes[:]:
