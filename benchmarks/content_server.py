@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.load import CONNECTIONS, load
-from benchmarks.measure import Family, Figure, Scale, Target, ratios, side_by_side
+from benchmarks.measure import Family, Figure, Scale, Target, ratio, side_by_side
 from benchmarks.servers import (
     APPS,
     THREADS,
@@ -47,16 +47,14 @@ def measure(scale: Scale, work: Path, server: LocalConnect) -> Family:
         found = side_by_side("content server", scale.rounds, ways)
     rates = {way: tuple(one.requests_per_second for one in found[way]) for way in found}
     figures = [
-        Figure(
+        ratio(
             "requests/s of the content process, over waitress",
-            "",
-            ratios(rates["content process"], rates["waitress"]),
+            rates["content process"],
+            rates["waitress"],
             Target("≥", 1.5),
         ),
         *(
-            Figure(
-                f"requests/s of {name}, over waitress", "", ratios(rates[name], rates["waitress"])
-            )
+            ratio(f"requests/s of {name}, over waitress", rates[name], rates["waitress"])
             for name in PEERS[1:]
         ),
         *(Figure(way, "requests/s", values) for way, values in rates.items()),

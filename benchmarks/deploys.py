@@ -14,8 +14,9 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.floor import GUID
-from benchmarks.measure import Family, Figure, Scale, Target, ratios, seconds, side_by_side
+from benchmarks.measure import Family, Figure, Scale, Target, ratio, seconds, side_by_side
 from benchmarks.servers import bundle, publish, python_of, redeploy
+from scripts.gallery import AT_A_TIME
 from tests.catalogue import EXAMPLES, ROOT
 from tests.deploy.conftest import Content
 from tests.project.conftest import Checkout
@@ -35,9 +36,6 @@ its task, with the environment not cached and the wheels in uv's cache; by hand 
 line that says it is up, its content and environments being there from an earlier start; its floor
 is the same number of floors, four at a time as it runs them.
 """
-
-#: that `make gallery` deploys at a time
-AT_A_TIME = 4
 
 
 def measure(scale: Scale, work: Path, server: LocalConnect) -> Family:
@@ -67,10 +65,10 @@ def _warm(
         },
     )
     return (
-        Figure(
+        ratio(
             "warm deployment, over the client's floor",
-            "",
-            ratios(found["local Connect"], found["floor"]),
+            found["local Connect"],
+            found["floor"],
             Target("≤", 1.3),
         ),
         Figure("warm deployment", "s", found["local Connect"]),
@@ -91,10 +89,10 @@ def _first(scale: Scale, work: Path, app: Path) -> tuple[Figure, ...]:
             },
         )
     return (
-        Figure(
+        ratio(
             "first deployment, over the same by hand",
-            "",
-            ratios(found["local Connect"], found["by hand"]),
+            found["local Connect"],
+            found["by hand"],
             Target("≤", 1.3),
         ),
         Figure("first deployment", "s", found["local Connect"]),
@@ -114,10 +112,10 @@ def _gallery(scale: Scale, work: Path, nothing: str) -> tuple[Figure, ...]:
     found = side_by_side("gallery", scale.rounds, ways)
     floors = f"{len(EXAMPLES)} floors, {AT_A_TIME} at a time"
     return (
-        Figure(
+        ratio(
             f"make gallery, warm, over {floors}",
-            "",
-            ratios(found["make gallery"], found["floors"]),
+            found["make gallery"],
+            found["floors"],
             Target("≤", 1.5),
         ),
         Figure("make gallery, warm", "s", found["make gallery"]),

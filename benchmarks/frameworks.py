@@ -15,7 +15,7 @@ from benchmarks.measure import (
     Scale,
     Target,
     per_1000,
-    ratios,
+    ratio,
     seconds,
     side_by_side,
 )
@@ -139,10 +139,7 @@ def _rates(scale: Scale, flask: Content, deployed: list[Deployed]) -> list[Figur
         {name: partial(way, scale.seconds / 2) for name, way in ways.items()},
     )
     bare_flask = found.pop("bare Flask")
-    return [
-        Figure(f"{name}, over bare Flask", "", ratios(rates, bare_flask))
-        for name, rates in found.items()
-    ]
+    return [ratio(f"{name}, over bare Flask", rates, bare_flask) for name, rates in found.items()]
 
 
 def _rate(content: Content, path: str, time: float) -> float:
@@ -168,12 +165,7 @@ def _starts(scale: Scale, one: Deployed) -> list[Figure]:
         for whole, one, parts in zip(start, interpreter, found["parts"], strict=True)
     )
     return [
-        Figure(
-            f"{name}: start on demand, over its imports",
-            "",
-            ratios(start, imports),
-            Target("≤", 1.5),
-        ),
+        ratio(f"{name}: start on demand, over its imports", start, imports, Target("≤", 1.5)),
         Figure(f"{name}: start on demand", "ms", per_1000(start)),
         Figure(f"{name}: the interpreter", "ms", per_1000(interpreter)),
         Figure(f"{name}: import of Flask", "ms", per_1000(flask)),

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.load import CONNECTIONS, Load, load
-from benchmarks.measure import Family, Figure, Scale, Target, per_1000, ratios, side_by_side
+from benchmarks.measure import Family, Figure, Scale, Target, per_1000, ratio, side_by_side
 from benchmarks.memory import NOT_HERE, can_measure, processor_seconds
 from benchmarks.servers import bare, load_content, nginx, publish, serving, socket_of
 from tests.catalogue import EXAMPLES
@@ -87,10 +87,10 @@ def _compare(
     rates = {way: tuple(one.requests_per_second for one in found[way]) for way in found}
     straight, through = found["straight"], found["gateway"]
     figures = [
-        Figure(
+        ratio(
             f"{name}: requests/s through the gateway, over straight",
-            "",
-            ratios(rates["gateway"], rates["straight"]),
+            rates["gateway"],
+            rates["straight"],
             Target("≥", 0.9),
         ),
         Figure(
@@ -108,10 +108,8 @@ def _compare(
     ]
     for way in others:
         figures += [
-            Figure(
-                f"{name}: requests/s through {way}, over straight",
-                "",
-                ratios(rates[way], rates["straight"]),
+            ratio(
+                f"{name}: requests/s through {way}, over straight", rates[way], rates["straight"]
             ),
             Figure(
                 f"{name}: delay that {way} adds at the median",

@@ -13,7 +13,7 @@ from benchmarks.measure import (
     Scale,
     Target,
     per_1000,
-    ratios,
+    ratio,
     seconds,
     side_by_side,
 )
@@ -68,16 +68,17 @@ def measure(scale: Scale, work: Path, _shared: LocalConnect) -> Family:
         )
     growth = scale.many / scale.few
     figures = [
-        Figure(
+        ratio(
             f"GET v1/content of {scale.many:,} items over {scale.few}, divided by {growth:g}",
-            "",
-            tuple(ratio / growth for ratio in ratios(lists["many"], lists["few"])),
+            lists["many"],
+            lists["few"],
             Target("≤", 1),
+            by=growth,
         ),
-        Figure(
+        ratio(
             f"a deployment among {scale.many:,} items, over one among {scale.few}",
-            "",
-            ratios(deployments["many"], deployments["few"]),
+            deployments["many"],
+            deployments["few"],
             Target("≤", 1.2),
         ),
         Figure(f"GET v1/content of {scale.few} items", "ms", per_1000(lists["few"])),

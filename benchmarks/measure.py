@@ -131,9 +131,17 @@ def side_by_side(
     return {name: tuple(values) for name, values in found.items()}
 
 
-def ratios(above: tuple[float, ...], below: tuple[float, ...]) -> tuple[float, ...]:
-    """The ratio of each round."""
-    return tuple(one / other for one, other in zip(above, below, strict=True))
+def ratio(
+    what: str,
+    above: tuple[float, ...],
+    below: tuple[float, ...],
+    target: Target | None = None,
+    *,
+    by: float = 1,
+) -> Figure:
+    """One over the other in each round, divided by a constant."""
+    rounds = zip(above, below, strict=True)
+    return Figure(what, "", tuple(one / other / by for one, other in rounds), target)
 
 
 def seconds(action: Callable[[], object]) -> float:

@@ -234,18 +234,13 @@ class Server:
             finally:
                 if hasattr(body, "close"):
                     body.close()
-        except OSError as error:
-            if error is answer.broken:
-                raise
-            self._fail(answer, error)
         except BaseException as error:
             # also a `sys.exit()`: it would end a thread that others wait for
-            self._fail(answer, error)
+            if error is answer.broken:
+                raise
+            self._show(error)
+            answer.fail()
         return answer.whole
-
-    def _fail(self, answer: _Answer, error: BaseException) -> None:
-        self._show(error)
-        answer.fail()
 
 
 class _Ended(ConnectionError):

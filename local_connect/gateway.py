@@ -86,7 +86,6 @@ _KEY_HEADERS = {header.upper().replace("-", "_") for header in KEY_HEADERS}
 #: is for this server, even if it is not written well enough to be taken.
 _KEY_SCHEME = re.compile(r"\W*key\b", re.IGNORECASE)
 
-
 #: characters of the names of headers that are remembered
 _USUAL = 64
 

@@ -45,7 +45,6 @@ _DYING = 0.5
 #: bytes of one line that a process prints; a longer one is dropped
 _LINE_BYTES = 1 << 20
 
-
 #: what of our own installation serves ASGI apps: pure Python, so any Python runs it
 _ASGI_PACKAGES = ("uvicorn", "h11", "wsproto", "click", "typing_extensions")
 

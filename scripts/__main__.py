@@ -1,6 +1,5 @@
-"""What the Makefile does with the catalogue: list, check, deploy, show and copy.
+"""What the Makefile does with the catalogue: check, deploy, show and copy.
 
-names                             the examples, one a line
 server [--name SAVED]             say where a deployment would go, and whose it would be
 deploy [EXAMPLE] [--name SAVED]   deploy one, or all; --new makes other content
 up                                deploy all to the server of the environment, open them to
@@ -24,7 +23,6 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("names")
     commands.add_parser("server").add_argument("--name", default="")
     deploy = commands.add_parser("deploy")
     deploy.add_argument("example", nargs="?")
@@ -52,8 +50,6 @@ def run(arguments: argparse.Namespace) -> None:
 
     try:
         match arguments.command:
-            case "names":
-                print("\n".join(gallery.catalogue()))
             case "server":
                 gallery.say_where(arguments.name)
             case "deploy":

@@ -1,4 +1,4 @@
-"""What the Makefile does with the catalogue: list, check, deploy, show and copy."""
+"""What the Makefile does with the catalogue: check, deploy, show and copy."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ RSCONNECT = str(Path(sys.executable).with_name("rsconnect"))
 _FROM_ENVIRONMENT = ("CONNECT_SERVER", "CONNECT_API_KEY")
 
 #: deployments at a time
-_AT_A_TIME = 4
+AT_A_TIME = 4
 
 _PROCESSES = multiprocessing.get_context("forkserver")
 
@@ -95,7 +95,7 @@ def deploy(examples: Collection[str], name: str, *, new: bool) -> None:
     """
     where, owner_guid = say_where(name)
     work = partial(_deploy, where=where, owner_guid=owner_guid, name=name, new=new)
-    with ThreadPoolExecutor(_AT_A_TIME) as clients:
+    with ThreadPoolExecutor(AT_A_TIME) as clients:
         try:
             statuses = list(clients.map(work, examples))
         except BaseException:
