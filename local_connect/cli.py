@@ -14,13 +14,13 @@ import click
 from sqlalchemy.exc import OperationalError
 
 from local_connect import __version__
+from local_connect.client.rsconnect import find as find_rsconnect
+from local_connect.client.watch import Watched
+from local_connect.client.watch import watch as watch_directory
 from local_connect.config import Settings
 from local_connect.errors import LocalConnectError
 from local_connect.log import log
-from local_connect.rsconnect import find as find_rsconnect
 from local_connect.server import Server, reset
-from local_connect.watch import Watched
-from local_connect.watch import watch as watch_directory
 
 #: what a shell answers for a command that it cannot find
 _NOT_FOUND = 127

@@ -88,7 +88,7 @@ def test_what_connect_says_of_it(server: LocalConnect, api: Content) -> None:
 
 
 def test_its_packages_are_its_own(server: LocalConnect, api: Content) -> None:
-    ours = "local_connect,content_process,content_asgi,aiohttp,sqlalchemy,wsproto"
+    ours = "local_connect,process,asgi,lifeline,aiohttp,sqlalchemy,wsproto"
     process = server.get(f"{api.path}process", params={"names": ours}).json()
     assert process["versions"] == {"h11": "0.14.0", "uvicorn": "0.34.0"}
     assert process["importable"] == []

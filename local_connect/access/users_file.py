@@ -18,8 +18,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from local_connect.access.identity import ROLES, Identity
 from local_connect.errors import LocalConnectError
-from local_connect.identity import ROLES, Identity
 
 _TEXTS = ("email", "first_name", "last_name")
 #: the line that begins a user

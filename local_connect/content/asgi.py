@@ -1,4 +1,4 @@
-"""Serves an ASGI app inside a content process; `content_process` loads it, with uvicorn at hand.
+"""Serves an ASGI app inside a content process; `process.py` loads it, with uvicorn at hand.
 
 It runs on every Python that uvicorn runs on.
 """

@@ -1,4 +1,4 @@
-"""Serves a WSGI app inside a content process; `content_process` loads it.
+"""Serves a WSGI app inside a content process; `process.py` loads it.
 
 It speaks HTTP/1.1 with the gateway alone, which nobody can walk round: the gateway has
 checked what comes, and it takes an answer's end by `Content-Length`, by chunks or by the

@@ -15,9 +15,9 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from local_connect.jobs import Jobs
 from local_connect.log import log
-from local_connect.processes import ContentProcess, Launch, ProcessFailed
+from local_connect.runtime.jobs import Jobs
+from local_connect.runtime.processes import ContentProcess, Launch, ProcessFailed
 
 #: seconds after which a process that ends does not count as having failed to start
 _STABLE = 60.0

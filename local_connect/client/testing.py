@@ -26,7 +26,7 @@ from typing import Any
 
 import httpx
 
-from local_connect import rsconnect
+from local_connect.client import rsconnect
 from local_connect.errors import LocalConnectError
 
 #: pytest then shows a failure where the test is, not here

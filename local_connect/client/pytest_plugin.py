@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from local_connect.testing import LocalConnect
+    from local_connect.client.testing import LocalConnect
 
 _USERS = "TOML file of identities for the fixture local_connect, as local-connect --users takes one"
 
@@ -47,7 +47,7 @@ def local_connect(
     from local_connect.errors import LocalConnectError
 
     try:
-        from local_connect import testing
+        from local_connect.client import testing
     except ModuleNotFoundError as missing:
         pytest.fail(
             f"The fixture local_connect needs {missing.name}: pip install 'local-connect[pytest]'",

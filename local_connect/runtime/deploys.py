@@ -15,20 +15,20 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from sqlalchemy import delete, select
 
-from local_connect.bundles import Manifest
 from local_connect.config import SchedulingDefaults
-from local_connect.environments import Environments, Pythons
 from local_connect.errors import Conflict, NotFound
-from local_connect.history import History, Kind
-from local_connect.pools import Processes
-from local_connect.processes import (
+from local_connect.records.store import Bundle, Content, EnvironmentVariable, Store, now
+from local_connect.runtime.bundles import Manifest
+from local_connect.runtime.environments import Environments, Pythons
+from local_connect.runtime.history import History, Kind
+from local_connect.runtime.pools import Processes
+from local_connect.runtime.processes import (
     ContentProcess,
     Launch,
     ProcessFailed,
     content_environment,
 )
-from local_connect.store import Bundle, Content, EnvironmentVariable, Store, now
-from local_connect.tasks import Task, TaskFailed, Tasks
+from local_connect.runtime.tasks import Task, TaskFailed, Tasks
 
 
 class Deploys:

@@ -7,7 +7,7 @@ import re
 from sqlalchemy import select
 
 from local_connect.errors import BadRequest, Conflict
-from local_connect.store import Store, Vanity
+from local_connect.records.store import Store, Vanity
 
 _PATH = re.compile(r"/(?:[A-Za-z0-9_-]+/)+", re.ASCII)
 

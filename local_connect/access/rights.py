@@ -9,7 +9,7 @@ place could open: their role on the rest is `none` (documented in posit-sdk).
 from __future__ import annotations
 
 from local_connect.errors import Forbidden, NotFound, Unauthenticated
-from local_connect.store import Content, User
+from local_connect.records.store import Content, User
 
 
 def app_role(user: User | None, content: Content) -> str:

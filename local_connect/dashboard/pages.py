@@ -17,10 +17,10 @@ from urllib.parse import quote
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from local_connect.access.identity import KEY_HEADERS
 from local_connect.api.common import rooms
 from local_connect.errors import ApiError, BadRequest, Forbidden, NotDeployed
-from local_connect.identity import KEY_HEADERS
-from local_connect.store import User
+from local_connect.records.store import User
 
 routes = web.RouteTableDef()
 
@@ -51,7 +51,7 @@ _HEADERS = {
 _STATIC = Path(__file__).parent / "static"
 
 _templates = Environment(
-    loader=PackageLoader("local_connect"),
+    loader=PackageLoader("local_connect.dashboard"),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,

@@ -13,7 +13,7 @@ import aiohttp
 from watchfiles import Change, awatch
 from watchfiles.main import FileChange
 
-from local_connect import rsconnect
+from local_connect.client import rsconnect
 from local_connect.errors import LocalConnectError
 from local_connect.log import clear_progress, log, progress
 from local_connect.server import Server

@@ -1,6 +1,6 @@
 """Runs one app inside a content process, in the content's own environment.
 
-Started by `processes` as a script, with the content's interpreter and the bundle's
+Started by `runtime.processes` as a script, with the content's interpreter and the bundle's
 directory as working directory. It must run on every Python that content may ask
 for, so it uses no syntax newer than Python 3.9's. A WSGI app is served by the standard library;
 the packages that serve an ASGI app are borrowed from the server's installation: nothing else of

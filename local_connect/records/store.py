@@ -41,9 +41,9 @@ from sqlalchemy.orm import (
     relationship,
 )
 
-from local_connect import migrations
 from local_connect.errors import LocalConnectError
-from local_connect.lock import hold
+from local_connect.records import migrations
+from local_connect.records.lock import hold
 
 #: all that a server keeps in its data directory, as patterns
 KEPT = ("local-connect.db*", "bundles", "environments", "jobs", "sockets", "lock")

@@ -23,9 +23,9 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 from uv import find_uv_bin
 
-from local_connect import lifeline
-from local_connect.bundles import Manifest
-from local_connect.tasks import TaskFailed
+from local_connect.content import lifeline
+from local_connect.runtime.bundles import Manifest
+from local_connect.runtime.tasks import TaskFailed
 
 #: written last, so that an environment whose build was interrupted is built again
 _COMPLETE = "complete.json"

@@ -9,8 +9,8 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.exc import DatabaseError
 
 from local_connect.log import log
-from local_connect.store import Deployment, Store, now
-from local_connect.tasks import Task
+from local_connect.records.store import Deployment, Store, now
+from local_connect.runtime.tasks import Task
 
 #: deployments of one content that are kept
 _KEPT = 50

@@ -25,10 +25,10 @@ from typing import IO
 
 import aiohttp
 
-from local_connect import content_process
-from local_connect.jobs import JobLog, Jobs
+from local_connect.content import process as content_process
 from local_connect.log import log
-from local_connect.upstream import HEADER_BYTES, Upstream
+from local_connect.runtime.jobs import JobLog, Jobs
+from local_connect.runtime.upstream import HEADER_BYTES, Upstream
 
 #: lines of a process's output that are kept
 _OUTPUT_LINES = 500
@@ -159,7 +159,7 @@ class ContentProcess:
         ours.setblocking(False)
         self._lifeline = ours
         output, printed = await self._open_output()
-        server = "content_asgi.py" if self.launch.is_asgi else "content_wsgi.py"
+        server = "asgi.py" if self.launch.is_asgi else "wsgi.py"
         with theirs, printed:
             self._process = await asyncio.create_subprocess_exec(
                 str(self.launch.python),

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from aiohttp import web
 from sqlalchemy import select
 
-from local_connect.addresses import Addresses
+from local_connect.access.addresses import Addresses
 from local_connect.errors import Forbidden, Unauthenticated
-from local_connect.store import Group, Store, User
+from local_connect.records.store import Group, Store, User
 
 #: both are accepted on the API and on content URLs (documented)
 KEY_HEADERS = ("X-RSC-Authorization", "Authorization")

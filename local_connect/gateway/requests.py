@@ -21,19 +21,20 @@ from aiohttp.http import SERVER_SOFTWARE
 from multidict import CIMultiDict, MultiMapping
 from yarl import URL
 
-from local_connect import access, websockets
-from local_connect.deploys import Deploys
+from local_connect.access import rights
+from local_connect.access.identity import KEY_HEADERS, Identities, is_session, without_session
+from local_connect.access.vanities import Vanities
+from local_connect.dashboard.pages import DASHBOARD, wants_page
 from local_connect.errors import ApiError, NotDeployed, NotFound
-from local_connect.identity import KEY_HEADERS, Identities, is_session, without_session
-from local_connect.pages import DASHBOARD, wants_page
-from local_connect.processes import ContentProcess, Launch, ProcessFailed, ProcessTooSlow
-from local_connect.store import Bundle, Content, Store, User
-from local_connect.upstream import Answer, BrokenOff, NotHttp, NotTaken, Silent, Unreachable
-from local_connect.vanities import Vanities
+from local_connect.gateway import websockets
+from local_connect.records.store import Bundle, Content, Store, User
+from local_connect.runtime.deploys import Deploys
+from local_connect.runtime.processes import ContentProcess, Launch, ProcessFailed, ProcessTooSlow
+from local_connect.runtime.upstream import Answer, BrokenOff, NotHttp, NotTaken, Silent, Unreachable
 
 CREDENTIALS_HEADER = "RStudio-Connect-Credentials"
 
-#: carries what the content process puts into the WSGI environ; see content_process
+#: carries what the content process puts into the WSGI environ; see content/process.py
 ENVIRON_HEADER = "X-Local-Connect-Environ"
 
 _CONTENT = re.compile(
@@ -182,7 +183,7 @@ class Gateway:
         content = self._store.content(target.guid)
         if content is None:
             raise NotFound("There is no content at this address.")
-        access.check_open(viewer, content)
+        rights.check_open(viewer, content)
         bundle_id = content.bundle_id
         if target.bundle_id is not None:
             with self._store.session() as session:
@@ -190,7 +191,7 @@ class Gateway:
             if (
                 draft is None
                 or draft.content_guid != content.guid
-                or not access.may_change(viewer, content)
+                or not rights.may_change(viewer, content)
             ):
                 raise NotFound("There is no such draft, or you may not see it.")
             bundle_id = draft.id

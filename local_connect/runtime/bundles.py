@@ -25,7 +25,7 @@ from typing import Any, Self, TypeVar
 
 from local_connect.config import Limits
 from local_connect.errors import ApiError, BadRequest, NotImplementedHere, TooLarge
-from local_connect.store import Bundle, Store
+from local_connect.records.store import Bundle, Store
 
 MANIFEST = "manifest.json"
 

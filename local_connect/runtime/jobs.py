@@ -15,7 +15,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import DatabaseError
 
 from local_connect.log import log
-from local_connect.store import Job, Store, now
+from local_connect.records.store import Job, Store, now
 
 #: bytes of a job's log; the older half is dropped when it grows beyond
 _LOG_BYTES = 1 << 20
