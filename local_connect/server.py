@@ -19,7 +19,7 @@ from sqlalchemy.exc import IntegrityError, NoResultFound, OperationalError
 from local_connect import api, dashboard
 from local_connect.access import users_file
 from local_connect.access.addresses import Addresses
-from local_connect.access.identity import DEFAULT_IDENTITIES, Identities, session_cookie
+from local_connect.access.identity import DEFAULT_IDENTITIES, Identities, session_cookie, wants_page
 from local_connect.access.vanities import Vanities
 from local_connect.api.common import ROOMS, Rooms
 from local_connect.config import Settings
@@ -282,7 +282,7 @@ def _front(
         except Exception:
             log(traceback.format_exc())
             refusal = ApiError("local-connect failed; its terminal shows the details.", status=500)
-        if pages.wants_page(request):
+        if wants_page(request):
             return pages.refuse(request, refusal, identities.from_session(request))
         return _refuse(refusal)
 

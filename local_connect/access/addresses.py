@@ -12,6 +12,11 @@ from yarl import URL
 
 from local_connect.errors import BadRequest, LocalConnectError
 
+SIGN_IN = "/__login__"
+
+#: where Connect's own dashboard is (documented)
+DASHBOARD = "/connect/"
+
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+]|[a-z0-9._-]+)(:(?P<port>\d{1,5}))?", re.ASCII)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from aiohttp import web
 from sqlalchemy import select
 
-from local_connect.access.addresses import Addresses
+from local_connect.access.addresses import DASHBOARD, SIGN_IN, Addresses
 from local_connect.errors import Forbidden, Unauthenticated
 from local_connect.records.store import Group, Store, User
 
@@ -19,6 +19,9 @@ from local_connect.records.store import Group, Store, User
 KEY_HEADERS = ("X-RSC-Authorization", "Authorization")
 
 ROLES = ("viewer", "publisher", "administrator")
+
+#: a session is nothing there, so nobody is led to sign in
+_FOR_PROGRAMS = ("/__api__/", "/__local__/")
 
 _SESSION_COOKIE = re.compile(r"local-connect-session-\d+", re.ASCII)
 
@@ -208,6 +211,16 @@ class Identities:
         if user is None or user.locked:
             raise Unauthenticated("The API key is not valid.")
         return user
+
+
+def wants_page(request: web.Request) -> bool:
+    """Whether a person in a browser asks for a page, and not a program, or for the API."""
+    return (
+        (request.method in ("GET", "HEAD") or request.path.startswith((SIGN_IN, DASHBOARD)))
+        and not request.path.startswith(_FOR_PROGRAMS)
+        and "text/html" in request.headers.get("Accept", "")
+        and not any(header in request.headers for header in KEY_HEADERS)
+    )
 
 
 def session_cookie(port: int) -> str:

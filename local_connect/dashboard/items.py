@@ -8,8 +8,8 @@ from aiohttp import web
 from sqlalchemy import select
 
 from local_connect.access import rights
+from local_connect.access.addresses import DASHBOARD
 from local_connect.api.common import rooms
-from local_connect.dashboard.pages import DASHBOARD
 from local_connect.errors import NotFound, Unauthenticated
 from local_connect.records.store import Content, User
 

@@ -17,20 +17,12 @@ from urllib.parse import quote
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from local_connect.access.identity import KEY_HEADERS
+from local_connect.access.addresses import DASHBOARD, SIGN_IN
 from local_connect.api.common import rooms
 from local_connect.errors import ApiError, BadRequest, Forbidden, NotDeployed
 from local_connect.records.store import User
 
 routes = web.RouteTableDef()
-
-SIGN_IN = "/__login__"
-
-#: where Connect's own dashboard is (documented)
-DASHBOARD = "/connect/"
-
-#: a session is nothing there, so nobody is led to sign in
-_FOR_PROGRAMS = ("/__api__/", "/__local__/")
 
 _POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
@@ -144,16 +136,6 @@ def refuse(request: web.Request, refusal: ApiError, viewer: User | None) -> web.
         title=HTTPStatus(refusal.status).phrase,
         error=refusal.error,
         sign_in=sign_in_here if viewer or refusal.status == HTTPStatus.NOT_FOUND else "",
-    )
-
-
-def wants_page(request: web.Request) -> bool:
-    """Whether a person in a browser asks for a page, and not a program, or for the API."""
-    return (
-        (request.method in ("GET", "HEAD") or request.path.startswith((SIGN_IN, DASHBOARD)))
-        and not request.path.startswith(_FOR_PROGRAMS)
-        and "text/html" in request.headers.get("Accept", "")
-        and not any(header in request.headers for header in KEY_HEADERS)
     )
 
 

@@ -22,9 +22,15 @@ from multidict import CIMultiDict, MultiMapping
 from yarl import URL
 
 from local_connect.access import rights
-from local_connect.access.identity import KEY_HEADERS, Identities, is_session, without_session
+from local_connect.access.addresses import DASHBOARD
+from local_connect.access.identity import (
+    KEY_HEADERS,
+    Identities,
+    is_session,
+    wants_page,
+    without_session,
+)
 from local_connect.access.vanities import Vanities
-from local_connect.dashboard.pages import DASHBOARD, wants_page
 from local_connect.errors import ApiError, NotDeployed, NotFound
 from local_connect.gateway import websockets
 from local_connect.records.store import Bundle, Content, Store, User
