@@ -164,7 +164,15 @@ async def _serve(settings: Settings, command: tuple[str, ...], watched: Watched 
 
 async def _watch(server: Server, watched: Watched, stop: asyncio.Future[signal.Signals]) -> None:
     """Watch until a request to stop; what ends it before is raised."""
-    watching = asyncio.create_task(watch_directory(server, watched))
+    watching = asyncio.create_task(
+        watch_directory(
+            watched,
+            url=server.url,
+            author=server.administrator,
+            data=Path(server.data).resolve(),
+            failures=server.failures,
+        )
+    )
     try:
         await asyncio.wait((stop, watching), return_when=asyncio.FIRST_COMPLETED)
         if watching.done():

@@ -16,7 +16,7 @@ from watchfiles.main import FileChange
 from local_connect.client import rsconnect
 from local_connect.errors import LocalConnectError
 from local_connect.log import clear_progress, log, progress
-from local_connect.server import Server
+from local_connect.records.store import User
 
 #: milliseconds without a change that end a burst of them, and after which it counts as ended
 _QUIET = 100
@@ -39,12 +39,15 @@ class Watched:
         return rsconnect.content_name(self.directory)
 
 
-async def watch(server: Server, watched: Watched) -> None:
-    """Deploy until cancelled; what fails is said on the terminal, and on the content's pages.
+async def watch(
+    watched: Watched, *, url: str, author: User, data: Path, failures: dict[str, str]
+) -> None:
+    """Deploy to the server at `url` as `author`, until cancelled.
 
-    Raises `LocalConnectError` where there is nothing to watch any more.
+    What is in the server's `data` is left out. What fails is said on the terminal, and written to
+    `failures` by the content's GUID. Raises `LocalConnectError` where there is nothing to watch
+    any more.
     """
-    data = Path(server.data).resolve()
 
     def matters(_change: Change, path: str) -> bool:
         changed = Path(path)
@@ -54,7 +57,7 @@ async def watch(server: Server, watched: Watched) -> None:
 
     changes = awatch(watched.directory, watch_filter=matters, debounce=_LONGEST_BURST, step=_QUIET)
     with tempfile.TemporaryDirectory(prefix="local-connect-watch-") as scratch:
-        deployment = _Deployment(server, watched, Path(scratch), data)
+        deployment = _Deployment(watched, Path(scratch), url, author, data, failures)
         while True:
             change = asyncio.create_task(anext(changes))
             # it listens from here on, so that nothing is lost while rsconnect deploys
@@ -80,18 +83,27 @@ async def _seen(change: asyncio.Task[set[FileChange]], directory: Path) -> None:
 class _Deployment:
     """One content item, and what was deployed to it last."""
 
-    def __init__(self, server: Server, watched: Watched, scratch: Path, data: Path) -> None:
-        self._server = server
+    def __init__(
+        self,
+        watched: Watched,
+        scratch: Path,
+        url: str,
+        author: User,
+        data: Path,
+        failures: dict[str, str],
+    ) -> None:
         self._watched = watched
         self._scratch = scratch
+        self._url = url
+        self._author = author
         self._data = data
-        self._author = server.administrator
+        self._failures = failures
         self._guid = ""
         self._deployed = ""
 
     @property
     def _address(self) -> str:
-        return f"{self._server.url}/content/{self._guid}/"
+        return f"{self._url}/content/{self._guid}/"
 
     async def _find_content(self) -> None:
         """Take the author's content of the directory's name; new content is open to everyone."""
@@ -130,7 +142,7 @@ class _Deployment:
         clear_progress()
         if status == 0:
             self._deployed = digest
-            self._server.failures.pop(self._guid, None)
+            self._failures.pop(self._guid, None)
             seconds = time.monotonic() - began
             log(f"{name}: deployed in {seconds:.1f} s: {self._address}", colour="green")
             return
@@ -142,7 +154,7 @@ class _Deployment:
         if printed not in said:
             # the terminal has had it, line by line
             said += f"\nThe app printed:\n\n{printed}"
-        self._server.failures[self._guid] = said
+        self._failures[self._guid] = said
         log(
             f"{name}: NOT DEPLOYED, as is said above. A browser gets that too; programs get what "
             f"was there before. {self._address}",
@@ -163,7 +175,7 @@ class _Deployment:
 
     def _client(self) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
-            self._server.url, headers={"Authorization": f"Key {self._author.api_key}"}
+            self._url, headers={"Authorization": f"Key {self._author.api_key}"}
         )
 
     async def _run(self, copy: Path) -> tuple[int, str]:
@@ -175,7 +187,7 @@ class _Deployment:
             str(copy),
             env=rsconnect.environment(
                 self._scratch / "home",
-                {"CONNECT_SERVER": self._server.url, "CONNECT_API_KEY": self._author.api_key},
+                {"CONNECT_SERVER": self._url, "CONNECT_API_KEY": self._author.api_key},
             ),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
