@@ -4,7 +4,7 @@ import base64
 import json
 from pathlib import Path
 
-from tests.deploy.conftest import Person, content_at
+from tests.deployed import Person, content_at
 from tests.rsconnect_cli import rsconnect
 from tests.servers import LocalConnect
 

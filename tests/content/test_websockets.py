@@ -7,11 +7,10 @@ import aiohttp
 import pytest
 from aiohttp import WSMsgType
 
-from tests.asgi.conftest import VANITY, opened, run, sign_in, viewer
-from tests.deploy.conftest import Content
-from tests.gateway.conftest import eventually
+from tests.content.conftest import VANITY, opened, run, sign_in, viewer
+from tests.deployed import Content
 from tests.publishing import archive_of, create, deploy, upload
-from tests.servers import LocalConnect, running_server
+from tests.servers import LocalConnect, eventually, running_server
 
 
 async def refusal(server: LocalConnect, path: str, **options: Any) -> int:

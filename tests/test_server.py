@@ -15,10 +15,18 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.deploy.conftest import ECHO, Person
+from tests.deployed import ECHO, Person
 from tests.publishing import publish
 from tests.rsconnect_cli import RSCONNECT
-from tests.servers import LOCAL_CONNECT, LocalConnect, environment, run, running_server
+from tests.servers import (
+    LOCAL_CONNECT,
+    LocalConnect,
+    content_processes,
+    environment,
+    run,
+    running_server,
+    wait_until_none_is_left,
+)
 
 #: an app that starts a process of its own, which would run for ever
 WITH_A_CHILD = """
@@ -28,22 +36,6 @@ def app(environ, start_response):
     start_response("200 OK", [("Content-Type", "application/json")])
     return [b'{"version": "with a child"}']
 """
-
-
-def content_processes(data: Path) -> list[str]:
-    """Whatever runs by an environment of this data directory."""
-    listing = subprocess.run(
-        ["ps", "-A", "-ww", "-o", "pid=,stat=,command="], capture_output=True, text=True, check=True
-    )
-    ours = str(data.resolve() / "environments")
-    return [line for line in listing.stdout.splitlines() if ours in line]
-
-
-def wait_until_none_is_left(data: Path) -> None:
-    deadline = time.monotonic() + 5
-    while (left := content_processes(data)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert left == []
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import platform
 import tarfile
 from typing import Any
 
-from tests.deploy.conftest import ECHO
+from tests.deployed import ECHO
 
 Member = tuple[tarfile.TarInfo, bytes]
 

@@ -127,20 +127,22 @@ def copy_of_echo(parent: Path) -> Path:
     return Path(shutil.copytree(ECHO, copy, ignore=shutil.ignore_patterns("__pycache__")))
 
 
-@pytest.fixture(scope="session")
-def published(server: LocalConnect, tmp_path_factory: pytest.TempPathFactory) -> Content:
-    """The echoing app as alice deployed it at the beginning. No test changes it."""
-    directory = tmp_path_factory.mktemp("published")
+def deploy_echo(server: LocalConnect, directory: Path) -> Content:
+    """The echoing app as alice deploys it with rsconnect."""
     alice = Person(server, "alice", directory / "alice")
     return alice.deploy("api", "--entrypoint", "app:app", copy_of_echo(directory))
 
 
 @pytest.fixture(scope="session")
+def published(server: LocalConnect, tmp_path_factory: pytest.TempPathFactory) -> Content:
+    """The echoing app as alice deployed it at the beginning. No test changes it."""
+    return deploy_echo(server, tmp_path_factory.mktemp("published"))
+
+
+@pytest.fixture(scope="session")
 def visited(server: LocalConnect, tmp_path_factory: pytest.TempPathFactory) -> Content:
     """The echoing app, open to everyone unless a test says otherwise for itself."""
-    directory = tmp_path_factory.mktemp("visited")
-    alice = Person(server, "alice", directory / "alice")
-    content = alice.deploy("api", "--entrypoint", "app:app", copy_of_echo(directory))
+    content = deploy_echo(server, tmp_path_factory.mktemp("visited"))
     content.open_to("all")
     return content
 

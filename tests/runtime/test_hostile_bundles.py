@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.bundles import FILES, Member, app, listed, manifest_of, member, packed
-from tests.deploy.conftest import Person, Unharmed, assert_recorded
+from tests.bundles import FILES, Member, app, listed, manifest_of, member, packed
+from tests.deployed import Person, Unharmed, assert_recorded
 
 LINK = tarfile.SYMTYPE
 HARD_LINK = tarfile.LNKTYPE

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.conftest import Content, Person, content_at
+from tests.deployed import Content, Person, content_at
 from tests.servers import LocalConnect
 
 API = ("api", "--entrypoint", "app:app")

@@ -6,11 +6,10 @@ from contextlib import ExitStack, suppress
 import httpx
 import pytest
 
-from tests.deploy.conftest import Content
-from tests.gateway.conftest import eventually
+from tests.deployed import Content
 from tests.gateway.wire import Wire
 from tests.publishing import publish
-from tests.servers import LocalConnect
+from tests.servers import LocalConnect, eventually
 
 #: of the requests that the process answers at a time
 THREADS = 2

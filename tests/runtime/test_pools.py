@@ -7,11 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.deploy.conftest import Content
-from tests.gateway.conftest import eventually
-from tests.processes.conftest import app, ask, deployments, pids
+from tests.deployed import Content
+from tests.process_app import app, ask, deployments, pids
 from tests.publishing import archive_of, create, deploy, publish, upload
-from tests.servers import LocalConnect, running_server
+from tests.servers import LocalConnect, eventually, running_server
 
 
 def change(content: Content, **settings: float | None) -> None:

@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.asgi.conftest import VANITY, sign_in, viewer
-from tests.deploy.conftest import Content
+from tests.content.conftest import VANITY, sign_in, viewer
+from tests.deployed import Content
 from tests.gateway.wire import Wire
 from tests.publishing import archive_of, create, deploy, upload
 from tests.servers import LocalConnect

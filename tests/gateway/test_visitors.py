@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.deploy.conftest import Content, Person
+from tests.deployed import Content, Person
 from tests.servers import running_server
 
 CREDENTIALS = "HTTP_RSTUDIO_CONNECT_CREDENTIALS"

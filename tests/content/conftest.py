@@ -1,10 +1,10 @@
-"""One server, and a FastAPI app on it as alice deployed it with rsconnect."""
+"""A FastAPI app on the shared server, as alice deployed it with rsconnect."""
 
 import asyncio
 import json
 import re
 import shutil
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,8 +13,8 @@ import aiohttp
 import httpx
 import pytest
 
-from tests.deploy.conftest import Content, Person
-from tests.servers import LocalConnect, running_server
+from tests.deployed import Content, Person
+from tests.servers import LocalConnect
 
 APP = Path(__file__).with_name("app")
 
@@ -58,12 +58,6 @@ def viewer(seen: dict[str, Any]) -> str | None:
     """As whom the app sees its visitor."""
     credentials = dict(seen["headers"]).get("rstudio-connect-credentials")
     return credentials and json.loads(credentials)["user"]
-
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalConnect]:
-    with running_server(tmp_path_factory.mktemp("asgi") / "data") as server:
-        yield server
 
 
 @pytest.fixture(scope="session")

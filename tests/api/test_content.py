@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from tests.deploy.conftest import Content, Person
+from tests.deployed import Content, Person
 
 
 def found(person: Person, *arguments: str) -> list[dict[str, Any]]:

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 
 import httpx
 
-from tests.deploy.test_life import wait_until_none_is_left
-from tests.journeys.conftest import APP, Newcomer
+from tests.newcomers import APP, Newcomer
+from tests.servers import wait_until_none_is_left
 
 #: seconds in which what is to happen by itself has happened
 PATIENCE = 120

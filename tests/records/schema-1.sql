@@ -1,4 +1,4 @@
--- what the first schema of the database was: tests/processes/test_older_data.py moves it forward
+-- what the first schema of the database was: tests/records/test_older_data.py moves it forward
 
 CREATE TABLE groups (
     name VARCHAR NOT NULL,

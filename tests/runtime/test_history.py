@@ -4,11 +4,10 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 
-from tests.deploy.conftest import Content
-from tests.gateway.conftest import eventually
-from tests.processes.conftest import app, ask, deployments
+from tests.deployed import Content
+from tests.process_app import app, ask, deployments
 from tests.publishing import archive_of, deploy, finished, publish, upload
-from tests.servers import LocalConnect
+from tests.servers import LocalConnect, eventually
 
 
 def test_an_earlier_bundle_is_activated_again(server: LocalConnect) -> None:

@@ -5,8 +5,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from tests.deploy.conftest import Content
-from tests.processes.conftest import app, ask, deployments
+from tests.deployed import Content
+from tests.process_app import app, ask, deployments
 from tests.publishing import archive_of, deploy, publish, upload
 from tests.servers import LocalConnect, run, running_server
 

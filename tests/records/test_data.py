@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.processes.conftest import app, ask
+from tests.process_app import app, ask
 from tests.publishing import archive_of, create, deploy, publish, upload
 from tests.servers import (
     LOCAL_CONNECT,

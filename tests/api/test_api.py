@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.bundles import FILES, app, manifest_of, member, packed
 from tests.catalogue import api_routes
-from tests.deploy.bundles import FILES, app, manifest_of, member, packed
-from tests.deploy.conftest import Content
+from tests.deployed import Content
 from tests.servers import LocalConnect
 
 #: whatever may be asked of the API

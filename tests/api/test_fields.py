@@ -5,8 +5,8 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from tests.deploy.bundles import app, packed
-from tests.deploy.conftest import Content
+from tests.bundles import app, packed
+from tests.deployed import Content
 from tests.publishing import finished, upload
 from tests.servers import LocalConnect
 

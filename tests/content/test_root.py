@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.deploy.conftest import Content
+from tests.deployed import Content
 from tests.publishing import publish
 from tests.servers import LocalConnect
 

@@ -8,7 +8,7 @@ import time
 import httpx
 
 from tests.catalogue import ROOT
-from tests.journeys.conftest import Newcomer
+from tests.newcomers import Newcomer
 
 #: seconds in which what is to happen by itself has happened
 PATIENCE = 60

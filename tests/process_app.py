@@ -1,15 +1,11 @@
-"""A server, and an app that says which process answers and takes its time when asked to."""
+"""An app that says which process answers and takes its time when asked to."""
 
 import sqlite3
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
-import pytest
-
-from tests.deploy.conftest import Content
-from tests.servers import LocalConnect, running_server
+from tests.deployed import Content
 
 #: answers `{"pid", "version", "colour"}`, after `?seconds=` of sleep; `?exit` ends the process
 APP = """
@@ -57,9 +53,3 @@ def deployments(content: Content) -> list[dict[str, Any]]:
             "SELECT * FROM deployments WHERE content_guid = ? ORDER BY id DESC", (content.guid,)
         )
         return [dict(row) for row in rows]
-
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalConnect]:
-    with running_server(tmp_path_factory.mktemp("processes") / "data") as server:
-        yield server

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.conftest import Person, Unharmed, assert_recorded
+from tests.deployed import Person, Unharmed, assert_recorded
 from tests.servers import LocalConnect
 
 API = ("api", "--entrypoint", "app:app")
