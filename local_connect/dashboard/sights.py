@@ -12,7 +12,7 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from local_connect.api.common import rooms
+from local_connect.api.common import services
 from local_connect.errors import BadRequest
 from local_connect.records.store import Content, User
 
@@ -48,10 +48,10 @@ class Sight:
 async def ask(request: web.Request, content: Content, path: str) -> list[Sight]:
     """Ask content for a path as each identity, and as nobody."""
     mount = f"/content/{content.guid}/"
-    address = URL(f"{rooms(request).deploys.server_url.rstrip('/')}{mount}{path.lstrip('/')}")
+    address = URL(f"{services(request).deploys.server_url.rstrip('/')}{mount}{path.lstrip('/')}")
     if not address.raw_path.startswith(mount):
         raise BadRequest(f"The path {path} leads out of the content.")
-    users = rooms(request).identities.all()[:_SEEN_BY]
+    users = services(request).identities.all()[:_SEEN_BY]
     async with aiohttp.ClientSession() as client:
         return await asyncio.gather(
             *(_sight(client, address, mount, user) for user in (*users, None))
