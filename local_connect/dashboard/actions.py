@@ -10,7 +10,7 @@ from local_connect.access import rights
 from local_connect.api import content as content_api
 from local_connect.api import permissions as permissions_api
 from local_connect.api.common import services, whole_number
-from local_connect.dashboard import pages, sights
+from local_connect.dashboard import as_seen_by, pages
 from local_connect.dashboard.items import Item, see
 from local_connect.dashboard.views import show_overview, show_settings
 from local_connect.errors import ApiError, Forbidden, NotFound
@@ -106,7 +106,7 @@ async def _ask(
     """Show what every identity gets from a path of the content."""
     if not item.may_open and not item.may_change:
         raise Forbidden(f"{viewer.username} may not open this content.")
-    found = await sights.ask(request, item.content, form.get("path", "").strip())
+    found = await as_seen_by.ask(request, item.content, form.get("path", "").strip())
     return show_overview(request, item, form=form, found=found)
 
 

@@ -11,8 +11,8 @@ from local_connect.access.addresses import DASHBOARD
 from local_connect.api import content as content_api
 from local_connect.api.common import services
 from local_connect.dashboard import logs, pages
+from local_connect.dashboard.as_seen_by import AsSeenBy
 from local_connect.dashboard.items import Item, describe, see, see_to_change, username, visible
-from local_connect.dashboard.sights import Sight
 from local_connect.errors import ApiError, NotFound
 from local_connect.records.store import Bundle
 
@@ -83,7 +83,7 @@ def show_overview(
     *,
     form: dict[str, str] | None = None,
     refusal: ApiError | None = None,
-    found: list[Sight] | None = None,
+    found: list[AsSeenBy] | None = None,
 ) -> web.Response:
     """The overview, also as the answer to one of its forms."""
     form = form or {}
@@ -111,7 +111,7 @@ def show_overview(
         bundles=bundles,
         last=last if item.may_change else None,
         asked=form.get("path", ""),
-        sights=found,
+        as_seen_by=found,
         identities=len(services(request).identities.all()),
     )
 
