@@ -5,9 +5,9 @@ from collections.abc import Generator, Iterator
 import pytest
 
 from tests.deployed import from_our_code
-from tests.fuzz.shelf import Shelf, standing
 from tests.fuzz.site import Site, running_site
 from tests.fuzz.tries import MADE
+from tests.fuzz.uploads import Uploads, uploads_to
 
 
 @pytest.fixture(scope="session")
@@ -21,9 +21,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="session")
-def shelf(site: Site) -> Iterator[Shelf]:
-    with standing(site) as shelf:
-        yield shelf
+def uploads(site: Site) -> Iterator[Uploads]:
+    with uploads_to(site) as uploads:
+        yield uploads
 
 
 @pytest.hookimpl(wrapper=True)
