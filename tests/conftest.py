@@ -20,7 +20,7 @@ import pytest
 from playwright.sync_api import Playwright, sync_playwright
 
 from tests import browsers, catalogue
-from tests.fuzz.tries import pytest_terminal_summary
+from tests.fuzz.profiles import pytest_terminal_summary
 from tests.targets import TARGETS, Content, Target
 from tests.targets.base import NotDeployedError
 from tests.targets.process import Process

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fuzz import archives
+from tests.fuzz.profiles import JUDGED, max_examples
 from tests.fuzz.site import Site
-from tests.fuzz.tries import MADE, tries
 from tests.fuzz.uploads import Uploads
 
 
@@ -63,16 +63,16 @@ def outsides() -> st.SearchStrategy[Callable[[bytes], bytes]]:
     return st.one_of(place.map(_cut), place.map(_flip))
 
 
-@tries(420)
+@max_examples(420)
 @given(bundle=archives.bundles())
 def test_members_and_manifests(site: Site, uploads: Uploads, bundle: archives.Bundle) -> None:
     sent = gzip.compress(bundle.tar(), 1)
-    MADE["members and manifests"] += 1
+    JUDGED["members and manifests"] += 1
     uploads.judge(uploads.upload(sent), sent)
     assert site.server.running
 
 
-@tries(150)
+@max_examples(150)
 @given(
     wrap=st.sampled_from(WRAPPINGS),
     compress=st.sampled_from(COMPRESSIONS),
@@ -85,7 +85,7 @@ def test_archives(
     outside: Callable[[bytes], bytes],
 ) -> None:
     sent = outside(compress(wrap(archives.Bundle().tar())))
-    MADE["archives"] += 1
+    JUDGED["archives"] += 1
     uploads.judge(uploads.upload(sent), sent)
 
 
@@ -156,7 +156,7 @@ METADATA = (
 )
 
 
-@tries(200)
+@max_examples(200)
 @given(
     content_type=st.sampled_from(CONTENT_TYPES),
     parts=st.lists(
@@ -174,7 +174,7 @@ def test_forms(
     sent = _form(
         *(_part(headers, bundle if body is None else body) for headers, body in parts), end=end
     )
-    MADE["forms"] += 1
+    JUDGED["forms"] += 1
     answer = uploads.upload(sent, content_type.encode("latin-1"))
     if answer.status_code == 200:
         sent = (uploads.bundles / answer.json()["id"] / "bundle.tar.gz").read_bytes()

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
+from tests.fuzz.profiles import JUDGED, max_examples
 from tests.fuzz.site import DECIDED, DRAFT, MOUNT, VANITY, Site, credentials_in
-from tests.fuzz.tries import MADE, tries
 from tests.fuzz.wire import Connection
 
 Header = tuple[bytes, bytes]
@@ -273,7 +273,7 @@ def _sign_in(site: Site, user: str) -> str:
         return browser.cookies[site.server.session_cookie]
 
 
-@tries(5_000)
+@max_examples(5_000)
 @given(visit=visits())
 def test_headers(site: Site, door: Door, sessions: dict[str, str], visit: Visit) -> None:
     secrets: Callable[[Shown], str] = lambda shown: (  # noqa: E731
@@ -289,7 +289,7 @@ def test_headers(site: Site, door: Door, sessions: dict[str, str], visit: Visit)
         + b"".join(b"%s: %s\r\n" % header for header in headers)
         + b"\r\n"
     )
-    MADE["headers"] += 1
+    JUDGED["headers"] += 1
     event(f"status {status}")
     assert status < 500, body
     if status != 200:
