@@ -8,14 +8,15 @@ from pathlib import Path
 
 import flask_swagger_ui
 import redis
-import settings
-import source
-import store
-import tasks
 from apiflask import APIFlask, Schema, abort, fields
 from flask import request
 from kombu.exceptions import OperationalError
 from marshmallow import validate
+
+import settings
+import source
+import store
+import tasks
 from update import update
 
 HEADER = "RStudio-Connect-Credentials"

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import httpx
+
 import settings
 
 FILE = Path(__file__).with_name("greetings.json")

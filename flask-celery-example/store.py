@@ -3,9 +3,10 @@
 from uuid import uuid4
 
 import redis
-import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+
+import settings
 
 #: a hash: each text by its language
 GREETINGS = "greetings"

@@ -2,12 +2,13 @@
 
 from uuid import uuid4
 
-import settings
-import store
 from celery import Celery
 from celery.signals import worker_init
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
+
+import settings
+import store
 from source import SourceError
 from update import update
 
