@@ -19,7 +19,7 @@ export RSCONNECT_DISABLE_VERSION_CHECK := 1
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help gallery test fuzz soak bench bench-smoke deploy verify new screenshots sync manifests lint requirements \
+.PHONY: help gallery test coverage fuzz soak bench bench-smoke deploy verify new screenshots sync manifests lint requirements \
 	clean $(EXAMPLES:%=deploy-%) $(EXAMPLES:%=run-%)
 
 help: ## this list
@@ -33,6 +33,12 @@ gallery: $(READY) ## local Connect with every example deployed by rsconnect (POR
 
 test: $(READY) ## everything (ARGS="--target process -k console" narrows it)
 	@$(BIN)/pytest -n 4 --dist worksteal $(ARGS)
+
+coverage: $(READY) ## which lines and branches the tests do not run, in the processes that they start too
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest -n 4 --dist worksteal $(ARGS)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
 
 fuzz: $(READY) ## 10,000 hostile requests and bundles, new ones each time (FUZZ_PROFILE=long: more)
 	@FUZZ_PROFILE=$(or $(FUZZ_PROFILE),full) $(BIN)/pytest -n 2 tests/fuzz $(ARGS)

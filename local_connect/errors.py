@@ -1,10 +1,10 @@
-"""The one shape of refusal: what the API answers, and what the command line prints."""
+"""The errors that users are told of: by the API with a status, by the command line in words."""
 
 from __future__ import annotations
 
 
 class LocalConnectError(Exception):
-    """Something the person at the terminal can mend; its text says what and how."""
+    """An error that the person at the terminal can mend; its text says what is wrong and how."""
 
 
 class ApiError(Exception):

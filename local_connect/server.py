@@ -186,8 +186,11 @@ class Server:
         self._store.close()
 
 
-def _foreign(request: web.Request) -> str:
-    """What a request has that is not HTTP/1.1 as we speak it, though aiohttp lets it pass."""
+def _not_understood(request: web.Request) -> str:
+    """Why a request that aiohttp accepts is refused here; empty for one that is not.
+
+    aiohttp takes other versions of HTTP, and transfer codings that it does not decode.
+    """
     if request.version not in (HttpVersion10, HttpVersion11):
         return "This server speaks HTTP/1.1 and HTTP/1.0."
     if "Transfer-Encoding" not in request.headers:
@@ -209,7 +212,7 @@ async def _close_after_upgrade(request: web.Request, response: web.StreamRespons
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    """Whether what aiohttp reports is our fault: not that a request is no HTTP or a client gone."""
+    """Whether aiohttp reports a fault of this server's, not a bad request or a client that left."""
     error = record.exc_info[1] if record.exc_info else None
     return not isinstance(error, HttpProcessingError | ConnectionError)
 
@@ -242,16 +245,16 @@ def reset(data: Path) -> None:
 def _front(
     gateway: Gateway, addresses: Addresses, identities: Identities, others: Handler
 ) -> Handler:
-    """The outermost handler: content to the gateway, and every refusal into one shape.
+    """The outermost handler: gives content to the gateway, and turns every error into an answer.
 
     It stands before aiohttp's routes, which a request for content has no need to go through.
     """
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        if fault := _foreign(request):
-            foreign = _refuse(BadRequest(fault))
-            foreign.force_close()
-            return foreign
+        if fault := _not_understood(request):
+            refused = _refuse(BadRequest(fault))
+            refused.force_close()
+            return refused
         try:
             if not request.raw_path.startswith("/"):
                 raise BadRequest("The request's target is not a path.")
@@ -272,8 +275,8 @@ def _front(
             unreadable.force_close()
             return unreadable
         except (IntegrityError, NoResultFound):
-            meanwhile = "What this request is about was changed or deleted meanwhile."
-            return _refuse(Conflict(meanwhile, code=0))
+            changed = "What this request is about was changed or deleted meanwhile."
+            return _refuse(Conflict(changed, code=0))
         except OperationalError as error:
             log(f"The database takes nothing: {error.orig}")
             return _refuse(

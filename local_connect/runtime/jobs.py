@@ -57,15 +57,15 @@ class Jobs:
             tag=_TAGS[app_mode],
             hostname=socket.gethostname(),
         )
-        with _as_far_as_possible(), self._store.session() as session:
+        with _reporting_errors(), self._store.session() as session:
             session.add(job)
-        with _as_far_as_possible():
+        with _reporting_errors():
             self._forget_oldest(content_guid)
         return JobLog(self._store.jobs / f"{key}.log")
 
     def end(self, key: str, exit_code: int | None) -> None:
         """Record that a process has ended."""
-        with _as_far_as_possible(), self._store.session() as session:
+        with _reporting_errors(), self._store.session() as session:
             if job := session.query(Job).filter_by(key=key).one_or_none():
                 job.status = FINISHED
                 job.end_time = now()
@@ -93,12 +93,15 @@ class Jobs:
 
 
 @contextmanager
-def _as_far_as_possible() -> Iterator[None]:
-    """Let a process start and end even where a full disk keeps that off the record."""
+def _reporting_errors() -> Iterator[None]:
+    """Report a database that cannot be written, such as on a full disk, instead of failing.
+
+    Processes start and end all the same; only the record of it is lost.
+    """
     try:
         yield
     except DatabaseError as error:
-        log(f"What processes do is not on record: {error.orig}")
+        log(f"The job of a process could not be recorded: {error.orig}")
 
 
 class JobLog:
@@ -109,7 +112,7 @@ class JobLog:
         self._size = path.stat().st_size if path.exists() else 0
 
     def write(self, line: str) -> None:
-        """Add one line; a full disk loses it, and nothing else."""
+        """Add one line. On a full disk the line is lost, and nothing else fails."""
         entry = {
             "source": "stdout",
             "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),

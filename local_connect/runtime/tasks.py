@@ -14,7 +14,7 @@ _KEPT = 500
 
 
 class TaskFailed(Exception):
-    """The work ended badly, in a way its owner can mend; the text says how."""
+    """The work failed for a reason that its owner can mend; the text says which and how."""
 
 
 class Task:
@@ -37,7 +37,7 @@ class Task:
             self._news.notify_all()
 
     async def finish(self, error: str = "") -> None:
-        """Say how it ended; what is done at the end is done before anyone hears of it."""
+        """Say how it ended. What is to happen at the end happens before those who wait are told."""
         async with self._news:
             self.finished = True
             self.error = error
@@ -106,7 +106,7 @@ class Tasks:
 
     async def stop(self) -> None:
         """End what still runs; each task says that the server stopped."""
-        # let each begin, so that its cancellation finds it waiting and not unborn
+        # a task that is cancelled before its first step runs none of its own clean-up
         await asyncio.sleep(0)
         for running in self._running:
             running.cancel()
