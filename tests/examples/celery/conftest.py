@@ -74,7 +74,7 @@ class Stack:
         return self.resources.enter_context(self.running(name))
 
     def running(self, name: str) -> AbstractContextManager[Kept]:
-        program, *arguments = shlex.split(PROCFILE[name])
+        program, *arguments = shlex.split(PROCFILE[name].removeprefix("exec "))
         python = environment(EXAMPLE.path / "requirements.txt", self.process.cache)
         return kept(
             [python.with_name(program), *arguments],
