@@ -1,6 +1,6 @@
 """Animals and plants in Cassandra or Astra DB: plain CQL with Flask.
 
-The root of the API is its console, a Swagger UI; the specification (OpenAPI 3.1) is at openapi.json.
+The root of the API is its console, a Swagger UI; the specification is at openapi.json.
 """
 
 import sys
@@ -148,7 +148,7 @@ def database_is_away(error):
 def tables_are_missing(error):
     app.logger.error("The database refused a statement: %s", error)
     raise ServiceUnavailable(
-        "The database has not the tables of this API. `python -m storage.db_initialize` makes them.",
+        "The tables are not there: `python -m storage.db_initialize` makes them.",
         retry_after=RETRY_AFTER,
     )
 
