@@ -1,15 +1,21 @@
 """The services that examples stand on, for a test session: each started when it is first needed."""
 
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
 
 from scripts import services
 from tests.catalogue import Example
+from tests.shared import shared
 
 
 class Services:
-    """One server for each service, until `close`."""
+    """One server for each service, until `close`.
 
-    def __init__(self) -> None:
+    Where a service is `HEAVY`, workers of one test session share it: by the directory `common`.
+    """
+
+    def __init__(self, common: Path | None = None) -> None:
+        self.common = common
         self.resources = ExitStack()
         self.started: dict[str, dict[str, str]] = {}
 
@@ -21,10 +27,15 @@ class Services:
         found: dict[str, str] = {}
         for name in names:
             if name not in self.started:
-                self.started[name] = self.resources.enter_context(services.running([name]))
+                self.started[name] = self.resources.enter_context(self._running(name))
             apart = getattr(services.load(name), "apart", dict)
             found |= apart(self.started[name])
         return found
+
+    def _running(self, name: str) -> AbstractContextManager[dict[str, str]]:
+        if self.common and getattr(services.load(name), "HEAVY", False):
+            return shared(name, self.common)
+        return services.running([name])
 
     def close(self) -> None:
         self.resources.close()

@@ -11,6 +11,8 @@ it can. It starts nothing;
 `running(directory)`: a context manager that starts the service with all that it writes in the
 directory, gives the values of `VARIABLES`, and ends it. It raises `Unavailable`;
 
+`HEAVY = True`, if it takes much time or memory, so that a test session is to have one of it;
+
 `apart(variables)`, if two users of one server would meet there: variables of another, empty place
 on the same server.
 """
