@@ -11,7 +11,7 @@ from cassandra import DriverException, InvalidRequest
 from cassandra.cluster import NoHostAvailable
 from cassandra.connection import ConnectionException
 from flask import abort, g, jsonify, render_template, request, url_for
-from flask_openapi import APIBlueprint, Info, OpenAPI
+from flask_openapi import APIBlueprint, Info, OpenAPI, Tag
 from werkzeug.exceptions import BadRequest, HTTPException, ServiceUnavailable
 
 from models import Animal, Animals, Genus, Invalid, Message, Plants, Species
@@ -52,7 +52,12 @@ app.openapi_version = "3.1.0"
 app.json.ensure_ascii = False
 app.config["MAX_CONTENT_LENGTH"] = 64 * 1024
 
-api = APIBlueprint("api", __name__, abp_responses={422: Invalid, 503: Message})
+api = APIBlueprint(
+    "api",
+    __name__,
+    abp_tags=[Tag(name="species")],
+    abp_responses={422: Invalid, 503: Message},
+)
 
 
 @api.before_request
@@ -134,33 +139,32 @@ def specification():
     return app.api_doc
 
 
-@app.errorhandler(NoHostAvailable)
-@app.errorhandler(ConnectionException)
-@app.errorhandler(DriverException)
-def database_is_away(error):
-    app.logger.error("The database does not answer: %s", error)
-    raise ServiceUnavailable(
-        "The database does not answer. Try again in a moment.", retry_after=RETRY_AFTER
-    )
-
-
-@app.errorhandler(InvalidRequest)
-def tables_are_missing(error):
-    app.logger.error("The database refused a statement: %s", error)
-    raise ServiceUnavailable(
-        "The tables are not there: `python -m storage.db_initialize` makes them.",
-        retry_after=RETRY_AFTER,
-    )
-
-
-@app.errorhandler(db_connect.NotConfigured)
-def no_database(error):
-    raise ServiceUnavailable(str(error))
-
-
 @app.errorhandler(HTTPException)
 def error_as_json(error):
     response = error.get_response()
     response.data = app.json.dumps({"message": error.description})
     response.content_type = "application/json"
     return response
+
+
+def unavailable(message):
+    return error_as_json(ServiceUnavailable(message, retry_after=RETRY_AFTER))
+
+
+@app.errorhandler(NoHostAvailable)
+@app.errorhandler(ConnectionException)
+@app.errorhandler(DriverException)
+def database_is_away(error):
+    app.logger.error("The database does not answer: %s", error)
+    return unavailable("The database does not answer. Try again in a moment.")
+
+
+@app.errorhandler(InvalidRequest)
+def tables_are_missing(error):
+    app.logger.error("The database refused a statement: %s", error)
+    return unavailable("The tables are not there: `python -m storage.db_initialize` makes them.")
+
+
+@app.errorhandler(db_connect.NotConfigured)
+def no_database(error):
+    return unavailable(str(error))

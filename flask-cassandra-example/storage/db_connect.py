@@ -85,7 +85,7 @@ def bundle_path():
 
 
 def make_cluster():
-    """The driver's cluster, by the settings. It reads Astra's bundle and connects to nothing yet."""
+    """The driver's cluster, by the settings. It reads Astra's bundle, but does not connect."""
     profile = ExecutionProfile(request_timeout=TIMEOUT, row_factory=dict_factory)
     options = {
         # the newest that Cassandra 3, 4 and 5 and Astra DB all speak, so that nothing is tried out
