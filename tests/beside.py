@@ -4,14 +4,14 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 from scripts import services
-from tests.catalogue import Example
 from tests.shared import shared
 
 
 class Services:
     """One server for each service, until `close`.
 
-    Where a service is `HEAVY`, workers of one test session share it: by the directory `common`.
+    They are always our own: what tests write must not reach a server that somebody uses. Where a
+    service is `HEAVY`, the workers of a test session share one, by the directory `common`.
     """
 
     def __init__(self, common: Path | None = None) -> None:
@@ -27,21 +27,15 @@ class Services:
         found: dict[str, str] = {}
         for name in names:
             if name not in self.started:
-                self.started[name] = self.resources.enter_context(self._running(name))
+                self.started[name] = self.resources.enter_context(self._started(name))
             apart = getattr(services.load(name), "apart", dict)
             found |= apart(self.started[name])
         return found
 
-    def _running(self, name: str) -> AbstractContextManager[dict[str, str]]:
+    def _started(self, name: str) -> AbstractContextManager[dict[str, str]]:
         if self.common and getattr(services.load(name), "HEAVY", False):
             return shared(name, self.common)
-        return services.running([name])
+        return services.started(name)
 
     def close(self) -> None:
         self.resources.close()
-
-
-def missing(example: Example) -> str | None:
-    """Why the example cannot run here, and what to do about it; None where it can."""
-    reasons = (services.missing(name) for name in example.services)
-    return next((reason for reason in reasons if reason), None)

@@ -24,12 +24,15 @@ from playwright.sync_api import Playwright, sync_playwright
 from scripts.services import missing
 from tests import browsers, catalogue
 from tests.beside import Services
-from tests.fuzz.tries import pytest_terminal_summary
+from tests.fuzz.profiles import pytest_terminal_summary
 from tests.targets import TARGETS, Content, Target
 from tests.targets.base import NotDeployedError
 from tests.targets.process import Process
 
 __all__ = ["pytest_terminal_summary"]
+
+#: fixtures that the tests of several packages share
+pytest_plugins = ["tests.deployed", "tests.newcomers"]
 
 #: stands for the targets or examples of a test that has none
 NOWHERE = [None]

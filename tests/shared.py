@@ -77,7 +77,7 @@ def _start(name: str, pipe: Path, answer: Path) -> int:
 def main() -> None:
     name, answer = sys.argv[1], Path(sys.argv[2])
     try:
-        with services.running([name]) as variables:
+        with services.started(name) as variables:
             _say(answer, {"variables": variables})
             sys.stdin.buffer.read()
     except services.Unavailable as error:

@@ -1,4 +1,4 @@
-"""What every part of the API needs: the rooms, the caller, the content, the JSON."""
+"""What every part of the API needs: the services, the caller, the content, the JSON."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from typing import Any
 
 from aiohttp import web
 
-from local_connect import access
-from local_connect.addresses import Addresses
+from local_connect.access import rights
+from local_connect.access.addresses import Addresses
+from local_connect.access.identity import Identities
+from local_connect.access.vanities import Vanities
 from local_connect.config import Settings
-from local_connect.deploys import Deploys
-from local_connect.environments import Pythons
 from local_connect.errors import BadRequest, NotFound, TooLarge, Unauthenticated
-from local_connect.history import History
-from local_connect.identity import Identities
-from local_connect.jobs import Jobs
-from local_connect.pools import Processes
-from local_connect.store import Content, Store, User
-from local_connect.tasks import Tasks
-from local_connect.vanities import Vanities
+from local_connect.records.store import Content, Store, User
+from local_connect.runtime.deploys import Deploys
+from local_connect.runtime.environments import Pythons
+from local_connect.runtime.history import History
+from local_connect.runtime.jobs import Jobs
+from local_connect.runtime.pools import Processes
+from local_connect.runtime.tasks import Tasks
 
 #: bytes of a JSON body
 _BODY_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class Rooms:
-    """The parts of one server that the API speaks to."""
+class Services:
+    """What one running server is made of: what its handlers of requests work with."""
 
     settings: Settings
     store: Store
@@ -43,16 +43,17 @@ class Rooms:
     pythons: Pythons
 
 
-ROOMS: web.AppKey[Rooms] = web.AppKey("rooms", Rooms)
+SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
 
 
-def rooms(request: web.Request) -> Rooms:
-    return request.app[ROOMS]
+def services(request: web.Request) -> Services:
+    """The services of the server that the request came to."""
+    return request.app[SERVICES]
 
 
 def caller(request: web.Request) -> User:
     """The user whose key the request carries; without one it is refused."""
-    user = rooms(request).identities.from_key(request.headers)
+    user = services(request).identities.from_key(request.headers)
     if user is None:
         raise Unauthenticated("Send an API key: Authorization: Key <key>.")
     return user
@@ -60,18 +61,18 @@ def caller(request: web.Request) -> User:
 
 def content_of(request: web.Request, user: User) -> Content:
     """The content that the path names by GUID, if the user may see it."""
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         content = session.query(Content).filter_by(guid=request.match_info["guid"]).one_or_none()
     if content is None:
         raise NotFound("There is no such content, or you may not see it.")
-    access.check_see(user, content)
+    rights.check_see(user, content)
     return content
 
 
 def content_to_change(request: web.Request, user: User) -> Content:
     """The content that the path names, if the user may change it."""
     content = content_of(request, user)
-    access.check_change(user, content)
+    rights.check_change(user, content)
     return content
 
 

@@ -9,7 +9,7 @@ from aiohttp import web
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from local_connect import access
+from local_connect.access import rights
 from local_connect.api.answers import COUNTS, INCLUDES, NULL_FIELDS, content_answer
 from local_connect.api.common import (
     caller,
@@ -17,11 +17,11 @@ from local_connect.api.common import (
     content_to_change,
     json_body,
     json_object,
-    rooms,
+    services,
     whole_number,
 )
 from local_connect.errors import BadRequest, Conflict, NotFound, NotImplementedHere
-from local_connect.store import Content, EnvironmentVariable, new_guid
+from local_connect.records.store import Content, EnvironmentVariable, new_guid
 
 routes = web.RouteTableDef()
 
@@ -45,14 +45,14 @@ async def find_content(request: web.Request) -> web.Response:
     for field in ("name", "owner_guid"):
         if value := request.query.get(field):
             query = query.where(getattr(Content, field) == value)
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         found = session.scalars(query).all()
     include = _include(request)
     return web.json_response(
         [
             content_answer(request, item, user, include)
             for item in found
-            if access.may_see(user, item)
+            if rights.may_see(user, item)
         ]
     )
 
@@ -61,7 +61,7 @@ async def find_content(request: web.Request) -> web.Response:
 async def create_content(request: web.Request) -> web.Response:
     """The name may be left out (documented); it is a GUID then (inferred)."""
     user = caller(request)
-    access.check_publish(user)
+    rights.check_publish(user)
     fields = await json_object(request)
     content = Content(name=new_guid(), owner_guid=user.guid)
     _change(content, fields)
@@ -88,8 +88,8 @@ async def update_content(request: web.Request) -> web.Response:
 async def delete_content(request: web.Request) -> web.Response:
     user = caller(request)
     content = content_to_change(request, user)
-    rooms(request).vanities.remove(content.guid)
-    await rooms(request).deploys.delete_content(content)
+    services(request).vanities.remove(content.guid)
+    await services(request).deploys.delete_content(content)
     return web.Response(status=204)
 
 
@@ -98,9 +98,9 @@ async def get_application(request: web.Request) -> web.Response:
     """The older address by number, that rsconnect asks for with `--app-id 12`."""
     user = caller(request)
     content_id = whole_number(request.match_info["id"], "The id")
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         content = session.get(Content, content_id)
-    if content is None or not access.may_see(user, content):
+    if content is None or not rights.may_see(user, content):
         raise NotFound("There is no such content, or you may not see it.")
     return web.json_response(content_answer(request, content, user))
 
@@ -126,7 +126,7 @@ async def replace_variables(request: web.Request) -> web.Response:
 
 async def change(request: web.Request, content: Content, fields: dict[str, Any]) -> Content:
     """Set these fields of a content item, and let them take effect; the item as it is then."""
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         # it may have been deployed since the request began
         current = session.get_one(Content, content.id)
     before = _settings(current)
@@ -134,7 +134,7 @@ async def change(request: web.Request, content: Content, fields: dict[str, Any])
     saved = _save(request, current)
     if _settings(saved) != before:
         # a process keeps the settings that it was started with
-        await rooms(request).deploys.replace(content.guid)
+        await services(request).deploys.replace(content.guid)
     return saved
 
 
@@ -149,7 +149,7 @@ async def set_variables(
 
     With `replace` all that are not named are removed.
     """
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         known = {
             variable.name: variable
             for variable in session.query(EnvironmentVariable).filter_by(content_guid=content.guid)
@@ -169,11 +169,11 @@ async def set_variables(
                 session.add(EnvironmentVariable(content_guid=content.guid, name=name, value=value))
     if changed:
         # a process keeps the environment that it was started with
-        await rooms(request).deploys.replace(content.guid)
+        await services(request).deploys.replace(content.guid)
 
 
 def variable_names(request: web.Request, content: Content) -> list[str]:
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         return list(
             session.scalars(
                 select(EnvironmentVariable.name)
@@ -223,7 +223,7 @@ async def _set_variables(request: web.Request, *, replace: bool) -> web.Response
 
 def _save(request: web.Request, content: Content) -> Content:
     try:
-        with rooms(request).store.session() as session:
+        with services(request).store.session() as session:
             saved = session.merge(content)
             session.flush()
             return saved

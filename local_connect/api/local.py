@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from local_connect import __version__, access
-from local_connect.api.common import caller, rooms
+from local_connect import __version__
+from local_connect.access import rights
+from local_connect.api.common import caller, services
 
 routes = web.RouteTableDef()
 
@@ -19,7 +20,7 @@ async def health(_request: web.Request) -> web.Response:
 @routes.get("/__local__/users")
 async def users(request: web.Request) -> web.Response:
     """Every identity with its key, for an administrator."""
-    access.check_administrator(caller(request))
+    rights.check_administrator(caller(request))
     return web.json_response(
         [
             {
@@ -29,6 +30,6 @@ async def users(request: web.Request) -> web.Response:
                 "groups": [group.name for group in user.groups],
                 "api_key": user.api_key,
             }
-            for user in rooms(request).identities.all()
+            for user in services(request).identities.all()
         ]
     )

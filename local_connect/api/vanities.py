@@ -6,16 +6,16 @@ from typing import Any
 
 from aiohttp import web
 
-from local_connect import access
+from local_connect.access import rights
 from local_connect.api.common import (
     caller,
     content_of,
     content_to_change,
     json_object,
-    rooms,
+    services,
 )
 from local_connect.errors import BadRequest, NotFound
-from local_connect.store import Vanity
+from local_connect.records.store import Vanity
 
 routes = web.RouteTableDef()
 
@@ -23,14 +23,14 @@ routes = web.RouteTableDef()
 @routes.get("/__api__/v1/vanities")
 async def find_vanities(request: web.Request) -> web.Response:
     """Every vanity URL, for an administrator."""
-    access.check_administrator(caller(request))
-    return web.json_response([_answer(vanity) for vanity in rooms(request).vanities.all()])
+    rights.check_administrator(caller(request))
+    return web.json_response([_answer(vanity) for vanity in services(request).vanities.all()])
 
 
 @routes.get("/__api__/v1/content/{guid}/vanity")
 async def get_vanity(request: web.Request) -> web.Response:
     content = content_of(request, caller(request))
-    vanity = rooms(request).vanities.get(content.guid)
+    vanity = services(request).vanities.get(content.guid)
     if vanity is None:
         raise NotFound("This content has no vanity URL.")
     return web.json_response(_answer(vanity))
@@ -48,14 +48,15 @@ async def set_vanity(request: web.Request) -> web.Response:
     if not isinstance(force, bool):
         raise BadRequest("force is neither true nor false.")
     if force:
-        access.check_administrator(user)
-    return web.json_response(_answer(rooms(request).vanities.set(content.guid, path, force=force)))
+        rights.check_administrator(user)
+    vanity = services(request).vanities.set(content.guid, path, force=force)
+    return web.json_response(_answer(vanity))
 
 
 @routes.delete("/__api__/v1/content/{guid}/vanity")
 async def delete_vanity(request: web.Request) -> web.Response:
     content = content_to_change(request, caller(request))
-    if not rooms(request).vanities.remove(content.guid):
+    if not services(request).vanities.remove(content.guid):
         raise NotFound("This content has no vanity URL.")
     return web.Response(status=204)
 

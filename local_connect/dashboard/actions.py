@@ -6,15 +6,15 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from local_connect import access, pages
+from local_connect.access import rights
 from local_connect.api import content as content_api
 from local_connect.api import permissions as permissions_api
-from local_connect.api.common import rooms, whole_number
-from local_connect.dashboard import sights
+from local_connect.api.common import services, whole_number
+from local_connect.dashboard import as_seen_by, pages
 from local_connect.dashboard.items import Item, see
 from local_connect.dashboard.views import show_overview, show_settings
 from local_connect.errors import ApiError, Forbidden, NotFound
-from local_connect.store import User
+from local_connect.records.store import User
 
 routes = web.RouteTableDef()
 
@@ -23,7 +23,7 @@ routes = web.RouteTableDef()
 async def act(request: web.Request) -> web.Response:
     """Change something, as a form of one of the pages asks, and go back to the page."""
     form = await pages.read_form(request)
-    viewer = rooms(request).identities.from_form(form["token"])
+    viewer = services(request).identities.from_form(form["token"])
     action = _ACTIONS.get(request.match_info["action"])
     if action is None:
         raise NotFound("There is no such form.")
@@ -41,9 +41,9 @@ async def act(request: web.Request) -> web.Response:
 async def _activate(
     request: web.Request, item: Item, viewer: User, form: dict[str, str]
 ) -> web.Response:
-    access.check_change(viewer, item.content)
+    rights.check_change(viewer, item.content)
     bundle_id = whole_number(form.get("bundle_id", ""), "The bundle's id")
-    deploys = rooms(request).deploys
+    deploys = services(request).deploys
     deploys.check(item.content.guid, bundle_id)
     deploys.start(viewer.guid, item.content.guid, bundle_id, activate=True)
     return _to(f"{item.page}logs")
@@ -52,7 +52,7 @@ async def _activate(
 async def _set_access(
     request: web.Request, item: Item, viewer: User, form: dict[str, str]
 ) -> web.Response:
-    access.check_change(viewer, item.content)
+    rights.check_change(viewer, item.content)
     fields = {"access_type": form.get("access_type")}
     await content_api.change(request, item.content, fields)
     return _to(f"{item.page}settings#access")
@@ -61,7 +61,7 @@ async def _set_access(
 async def _permit(
     request: web.Request, item: Item, viewer: User, form: dict[str, str]
 ) -> web.Response:
-    access.check_change(viewer, item.content)
+    rights.check_change(viewer, item.content)
     kind, _, guid = form.get("principal", "").partition(":")
     fields = {"principal_type": kind, "principal_guid": guid, "role": form.get("role")}
     permissions_api.permit(request, item.content, fields)
@@ -71,7 +71,7 @@ async def _permit(
 async def _forbid(
     request: web.Request, item: Item, viewer: User, form: dict[str, str]
 ) -> web.Response:
-    access.check_change(viewer, item.content)
+    rights.check_change(viewer, item.content)
     permissions_api.forbid(request, item.content, form.get("id", ""))
     return _to(f"{item.page}settings#access")
 
@@ -79,8 +79,8 @@ async def _forbid(
 async def _set_vanity(
     request: web.Request, item: Item, viewer: User, form: dict[str, str]
 ) -> web.Response:
-    access.check_change(viewer, item.content)
-    vanities = rooms(request).vanities
+    rights.check_change(viewer, item.content)
+    vanities = services(request).vanities
     if path := form.get("path", "").strip():
         vanities.set(item.content.guid, path, force=False)
     else:
@@ -92,7 +92,7 @@ async def _set_variable(
     request: web.Request, item: Item, viewer: User, form: dict[str, str]
 ) -> web.Response:
     """Without a value the variable is removed."""
-    access.check_change(viewer, item.content)
+    rights.check_change(viewer, item.content)
     variable = {"name": form.get("name", "").strip(), "value": form.get("value")}
     await content_api.set_variables(
         request, item.content, content_api.checked_variables([variable])
@@ -106,7 +106,7 @@ async def _ask(
     """Show what every identity gets from a path of the content."""
     if not item.may_open and not item.may_change:
         raise Forbidden(f"{viewer.username} may not open this content.")
-    found = await sights.ask(request, item.content, form.get("path", "").strip())
+    found = await as_seen_by.ask(request, item.content, form.get("path", "").strip())
     return show_overview(request, item, form=form, found=found)
 
 

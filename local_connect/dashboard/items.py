@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from aiohttp import web
 from sqlalchemy import select
 
-from local_connect import access
-from local_connect.api.common import rooms
+from local_connect.access import rights
+from local_connect.access.addresses import DASHBOARD
+from local_connect.api.common import services
 from local_connect.errors import NotFound, Unauthenticated
-from local_connect.pages import DASHBOARD
-from local_connect.store import Content, User
+from local_connect.records.store import Content, User
 
 
 @dataclass(frozen=True)
@@ -40,20 +40,20 @@ class Item:
 def visible(request: web.Request, viewer: User | None) -> list[Content]:
     """The content that the viewer may see, the newest deployment first."""
     query = select(Content).order_by(Content.last_deployed_time.desc(), Content.id.desc())
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         found = session.scalars(query).all()
     return [content for content in found if _may_see(viewer, content)]
 
 
 def _may_see(viewer: User | None, content: Content) -> bool:
-    return access.may_see(viewer, content) if viewer else access.may_open(None, content)
+    return rights.may_see(viewer, content) if viewer else rights.may_open(None, content)
 
 
 def see(request: web.Request, viewer: User | None, guid: str) -> Item:
     """The content of that GUID, if the viewer may see it."""
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         content = session.query(Content).filter_by(guid=guid).one_or_none()
-    if content is not None and viewer is None and not access.may_open(None, content):
+    if content is not None and viewer is None and not rights.may_open(None, content):
         raise Unauthenticated("This content is not open to everyone.")
     if content is None or not _may_see(viewer, content):
         raise NotFound("There is no such content, or the one you are viewing as may not see it.")
@@ -65,35 +65,35 @@ def see_to_change(request: web.Request, viewer: User | None, guid: str) -> Item:
     item = see(request, viewer, guid)
     if viewer is None:
         raise Unauthenticated("Nobody is signed in.")
-    access.check_change(viewer, item.content)
+    rights.check_change(viewer, item.content)
     return item
 
 
 def describe(request: web.Request, content: Content, viewer: User | None) -> Item:
-    vanity = rooms(request).vanities.get(content.guid)
+    vanity = services(request).vanities.get(content.guid)
     return Item(
         content=content,
         owner=username(request, content.owner_guid),
         state=state_of(request, content),
         path=vanity.path if vanity else f"/content/{content.guid}/",
-        runs=rooms(request).deploys.requirements(content),
-        may_open=access.may_open(viewer, content),
+        runs=services(request).deploys.requirements(content),
+        may_open=rights.may_open(viewer, content),
         may_change=viewer is not None
         and viewer.user_role != "viewer"
-        and access.may_change(viewer, content),
+        and rights.may_change(viewer, content),
     )
 
 
 def state_of(request: web.Request, content: Content) -> str:
     """As `Deploys.state` has it, but `failed` for what was deployed and never came up."""
-    state = rooms(request).deploys.state(content)
+    state = services(request).deploys.state(content)
     if state == "empty" and any(
-        last.error for last in rooms(request).history.find(content.guid)[:1]
+        last.error for last in services(request).history.find(content.guid)[:1]
     ):
         return "failed"
     return state
 
 
 def username(request: web.Request, guid: str) -> str:
-    user = rooms(request).identities.get(guid)
+    user = services(request).identities.get(guid)
     return user.username if user else "somebody who is gone"

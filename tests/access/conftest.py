@@ -1,4 +1,4 @@
-"""One server a session with people of every kind, and content to try its door with.
+"""One server a session with people of every kind, and content for them to ask.
 
 Tests leave the shared content as it was; what they change is content of their own.
 """
@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from tests.access.people import USERS
-from tests.deploy.bundles import FILES, app, manifest_of, member, packed
-from tests.deploy.conftest import Content
+from tests.bundles import FILES, app, manifest_of, member, packed
+from tests.deployed import Content
 from tests.servers import LocalConnect, running_server
 
 ECHO = packed(app())
