@@ -6,6 +6,7 @@ pytest
 
 import json
 from threading import Barrier, Thread
+from zipfile import ZipFile
 
 import pytest
 from cassandra import InvalidRequest, OperationTimedOut, ReadTimeout, Unavailable
@@ -270,16 +271,17 @@ def environment(monkeypatch):
 
 
 POINTS = {"CASSANDRA_CONTACT_POINTS": "127.0.0.1"}
-ASTRA = {"ASTRA_DB_SECURE_BUNDLE_PATH": __file__, "ASTRA_DB_APPLICATION_TOKEN": "AstraCS:x"}
+ASTRA = {"ASTRA_DB_SECURE_BUNDLE_PATH": "x.zip", "ASTRA_DB_APPLICATION_TOKEN": "AstraCS:x"}
 
 
 @pytest.mark.parametrize(
     ("variables", "named"),
     [
         (POINTS | ASTRA, {"CASSANDRA_CONTACT_POINTS", "ASTRA_DB_SECURE_BUNDLE_PATH"}),
-        ({"ASTRA_DB_SECURE_BUNDLE_PATH": __file__}, set(ASTRA)),
+        ({"ASTRA_DB_SECURE_BUNDLE_PATH": "x.zip"}, set(ASTRA)),
         ({"ASTRA_DB_APPLICATION_TOKEN": "AstraCS:x"}, set(ASTRA)),
         (ASTRA | {"ASTRA_DB_SECURE_BUNDLE_PATH": "no.zip"}, {"ASTRA_DB_SECURE_BUNDLE_PATH"}),
+        (ASTRA | {"ASTRA_DB_SECURE_BUNDLE_PATH": __file__}, {"ASTRA_DB_SECURE_BUNDLE_PATH"}),
         ({"CASSANDRA_PORT": "9042"}, {"CASSANDRA_PORT", "CASSANDRA_CONTACT_POINTS"}),
         (
             POINTS | {"CASSANDRA_USERNAME": "me"},
@@ -297,10 +299,47 @@ def test_settings_that_cannot_be_meant(environment, variables, named):
     assert "AstraCS" not in problem
 
 
-@pytest.mark.parametrize("variables", [{}, POINTS, ASTRA, POINTS | {"CASSANDRA_PORT": ""}])
+@pytest.mark.parametrize("variables", [{}, POINTS, POINTS | {"CASSANDRA_PORT": ""}])
 def test_settings_that_will_do(environment, variables):
     environment(**variables)
     assert db_connect.problem() is None
+
+
+def asked_of_the_driver(monkeypatch):
+    """With what the driver's cluster is made."""
+    asked = {}
+    monkeypatch.setattr(
+        db_connect, "Cluster", lambda *points, **options: asked.update(options, points=points)
+    )
+    db_connect.make_cluster()
+    return asked
+
+
+def test_what_is_asked_of_the_driver_for_cassandra(environment, monkeypatch):
+    environment(
+        CASSANDRA_CONTACT_POINTS="10.0.0.1, 10.0.0.2",
+        CASSANDRA_DATACENTER="here",
+        CASSANDRA_USERNAME="me",
+        CASSANDRA_PASSWORD="secret",
+    )
+    asked = asked_of_the_driver(monkeypatch)
+    assert asked["points"] == (["10.0.0.1", "10.0.0.2"],)
+    assert asked["port"] == 9042
+    assert (asked["auth_provider"].username, asked["auth_provider"].password) == ("me", "secret")
+    (profile,) = asked["execution_profiles"].values()
+    assert profile.request_timeout == db_connect.TIMEOUT
+
+
+def test_what_is_asked_of_the_driver_for_astra(environment, monkeypatch, tmp_path):
+    bundle = tmp_path / "secure-connect.zip"
+    ZipFile(bundle, "w").close()
+    environment(ASTRA_DB_SECURE_BUNDLE_PATH=str(bundle), ASTRA_DB_APPLICATION_TOKEN="AstraCS:x")
+    assert db_connect.problem() is None
+    asked = asked_of_the_driver(monkeypatch)
+    assert asked["points"] == ()
+    assert asked["cloud"] == {"secure_connect_bundle": str(bundle), "use_default_tempdir": True}
+    login = asked["auth_provider"]
+    assert (login.username, login.password) == ("token", "AstraCS:x")
 
 
 def test_without_a_database_it_says_which_variables_to_set(client, environment):

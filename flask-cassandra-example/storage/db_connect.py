@@ -4,8 +4,9 @@ import atexit
 import os
 import re
 from pathlib import Path
+from zipfile import is_zipfile
 
-from cassandra import ProtocolVersion
+from cassandra import ProtocolVersion, UnresolvableContactPoints
 from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
 from cassandra.policies import (
@@ -40,7 +41,7 @@ load_dotenv(DIRECTORY / ".env")
 
 
 class NotConfigured(Exception):
-    """No database is named."""
+    """The settings name no database, or none that there could be."""
 
 
 def setting(name):
@@ -58,6 +59,8 @@ def problem():
         return f"Astra DB needs both {BUNDLE} and {TOKEN}; only {astra[0]} is set."
     if astra and not bundle_path().is_file():
         return f"{BUNDLE} names a file that is not there: {bundle_path()}"
+    if astra and not is_zipfile(bundle_path()):
+        return f"{BUNDLE} names a file that is no zip: {bundle_path()}"
     if cassandra and not setting(POINTS):
         return f"{cassandra[0]} is set without {POINTS}, which says where Cassandra is."
     if bool(setting(USERNAME)) != bool(setting(PASSWORD)):
@@ -95,12 +98,13 @@ def make_cluster():
         "reconnection_policy": ConstantReconnectionPolicy(1, max_attempts=None),
     }
     if on_astra():
-        return Cluster(
-            # without the temporary directory it would unpack the bundle beside the bundle
-            cloud={"secure_connect_bundle": str(bundle_path()), "use_default_tempdir": True},
-            auth_provider=PlainTextAuthProvider("token", setting(TOKEN)),
-            **options,
-        )
+        # without the temporary directory it would unpack the bundle beside the bundle
+        cloud = {"secure_connect_bundle": str(bundle_path()), "use_default_tempdir": True}
+        login = PlainTextAuthProvider("token", setting(TOKEN))
+        try:
+            return Cluster(cloud=cloud, auth_provider=login, **options)
+        except (OSError, ValueError) as error:
+            raise NotConfigured(f"{BUNDLE} names no secure connect bundle: {error}") from error
     if not setting(POINTS):
         raise NotConfigured(f"No database is configured: set {POINTS}, or {BUNDLE} and {TOKEN}.")
     if setting(DATACENTER):
@@ -110,7 +114,10 @@ def make_cluster():
     if setting(USERNAME):
         options["auth_provider"] = PlainTextAuthProvider(setting(USERNAME), setting(PASSWORD))
     points = [point.strip() for point in setting(POINTS).split(",") if point.strip()]
-    return Cluster(points, port=int(setting(PORT) or 9042), **options)
+    try:
+        return Cluster(points, port=int(setting(PORT) or 9042), **options)
+    except UnresolvableContactPoints:
+        raise NotConfigured(f"{POINTS} names no host that is known: {setting(POINTS)}") from None
 
 
 def connect():

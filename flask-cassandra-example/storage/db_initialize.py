@@ -116,7 +116,7 @@ def main(plants):
         store_animals(session)
         store_plants(session, plants)
     except (db_connect.NotConfigured, DriverException, NoHostAvailable) as error:
-        sys.exit(f"Nothing more was written: {error}")
+        sys.exit(f"The tables and rows are not all there: {error}")
     print(f"{len(ANIMALS)} animals and {plants} plants are in {db_connect.keyspace()}.")
 
 

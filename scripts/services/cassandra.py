@@ -35,6 +35,9 @@ VARIABLES = (
     "ASTRA_DB_APPLICATION_TOKEN",
 )
 
+#: Astra DB's
+INSTEAD = ("ASTRA_DB_SECURE_BUNDLE_PATH",)
+
 #: half a gigabyte, and some seconds of a whole core
 HEAVY = True
 

@@ -27,14 +27,13 @@ class Proxy:
         self.pages: int | None = None
         self.opened = threading.Event()
         self.opened.set()
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self.listener.getsockname()[1]
         self.connections: set[socket.socket] = set()
         self.lock = threading.Lock()
-        self.away = False
+        self.away = True
         self.breaks = False
-        self.closed = False
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.listener = bound(0)
+        self.port: int = self.listener.getsockname()[1]
+        self.come_back()
 
     @property
     def variables(self) -> dict[str, str]:
@@ -58,44 +57,56 @@ class Proxy:
         self.pages = pages
 
     def leave(self) -> None:
-        """Be away: end all connections, and every new one at once."""
-        self.away = True
+        """Be away: end all connections, and refuse new ones."""
         with self.lock:
-            connections = set(self.connections)
-        for connection in connections:
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+            if self.away:
+                return
+            self.away = True
+            self._stop_listening()
+            # it keeps the port, and does not listen
+            self.listener = bound(self.port)
+            for connection in self.connections:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
 
     def come_back(self) -> None:
         """Pass everything on again."""
-        self.away = self.breaks = False
+        self.breaks = False
         self.pages = None
         self.opened.set()
+        with self.lock:
+            if self.away:
+                self.away = False
+                self.listener.listen()
+                threading.Thread(target=self._accept, args=(self.listener,), daemon=True).start()
 
     def close(self) -> None:
-        self.closed = True
         self.leave()
         self.opened.set()
+        self.listener.close()
+
+    def _stop_listening(self) -> None:
         # wakes whoever waits in accept
         with suppress(OSError):
             self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
 
-    def _accept(self) -> None:
-        while not self.closed:
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
             try:
-                client, _ = self.listener.accept()
+                client, _ = listener.accept()
             except OSError:
                 return
-            if self.away:
-                client.close()
-                continue
             try:
                 node = socket.create_connection(("127.0.0.1", self.upstream))
             except OSError:
                 client.close()
                 continue
             with self.lock:
+                if self.away:
+                    client.close()
+                    node.close()
+                    return
                 self.connections |= {client, node}
             for source, sink, answers in ((client, node, False), (node, client, True)):
                 threading.Thread(
@@ -131,6 +142,14 @@ class Proxy:
             else:
                 self.stall()
         self.opened.wait()
+
+
+def bound(port: int) -> socket.socket:
+    """A socket with that port, or a free one for 0. Connections are refused until it listens."""
+    found = socket.socket()
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    found.bind(("127.0.0.1", port))
+    return found
 
 
 def is_long(kind: int, body: bytes) -> bool:
