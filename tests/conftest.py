@@ -155,8 +155,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def services() -> Iterator[Services]:
-    services = Services()
+def services(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Services]:
+    base = tmp_path_factory.getbasetemp()
+    # the workers of pytest-xdist have directories of their own beside each other
+    services = Services(base if worker_id == "master" else base.parent)
     yield services
     services.close()
 

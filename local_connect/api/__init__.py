@@ -8,6 +8,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from local_connect.api import (
+    applications,
     bundles,
     content,
     jobs,
@@ -37,6 +38,7 @@ def add_routes(app: web.Application) -> None:
         bundles,
         jobs,
         tasks,
+        applications,
         local,
     ):
         app.add_routes(module.routes)

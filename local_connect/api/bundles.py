@@ -95,7 +95,7 @@ async def build(request: web.Request) -> web.Response:
     """Start to make the environment of `bundle_id`, by default of the active one; its task's id."""
     user = caller(request)
     content = content_to_change(request, user)
-    bundle_id = _wanted_bundle(request, content, await json_object(request))
+    bundle_id = wanted_bundle(request, content, (await json_object(request)).get("bundle_id"))
     task = services(request).deploys.start_build(user.guid, content.guid, bundle_id)
     return web.json_response({"task_id": task.id}, status=202)
 
@@ -109,7 +109,7 @@ async def deploy(request: web.Request) -> web.Response:
     activate = body.get("activate", True)
     if not isinstance(activate, bool):
         raise BadRequest("activate is neither true nor false.")
-    bundle_id = _wanted_bundle(request, content, body)
+    bundle_id = wanted_bundle(request, content, body.get("bundle_id"))
     task = services(request).deploys.start(user.guid, content.guid, bundle_id, activate=activate)
     return web.json_response({"task_id": task.id}, status=202)
 
@@ -125,6 +125,15 @@ async def lockfile(request: web.Request) -> web.Response:
         text="".join(f"{package}\n" for package in packages),
         headers={"Generated-By": f"local-connect; python={content.py_version}"},
     )
+
+
+def wanted_bundle(request: web.Request, content: Content, wanted: Any) -> int:
+    """The bundle that a client names, by default the active one, if the content has it."""
+    wanted = wanted or content.bundle_id
+    if wanted is None:
+        raise BadRequest("This content has no bundle yet: name one as bundle_id.")
+    bundle_id = whole_number(str(wanted), "bundle_id")
+    return services(request).deploys.check(content.guid, bundle_id).id
 
 
 async def _archive_part(request: web.Request, source: dict[str, Any]) -> AsyncIterator[bytes]:
@@ -170,15 +179,6 @@ def _source(text: bytes) -> dict[str, str]:
         if not isinstance(value, str):
             raise BadRequest(f"The form's metadata has no text at {field}.")
     return source
-
-
-def _wanted_bundle(request: web.Request, content: Content, body: dict[str, Any]) -> int:
-    """The bundle that a body names, by default the active one, if the content has it."""
-    wanted = body.get("bundle_id") or content.bundle_id
-    if wanted is None:
-        raise BadRequest("This content has no bundle yet: name one as bundle_id.")
-    bundle_id = whole_number(str(wanted), "bundle_id")
-    return services(request).deploys.check(content.guid, bundle_id).id
 
 
 def _bundle_of(request: web.Request, content: Content) -> Bundle:

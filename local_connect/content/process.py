@@ -74,16 +74,32 @@ def run_wsgi(arguments: argparse.Namespace, ready: Callable[[], None]) -> None:
 
 
 def run_asgi(arguments: argparse.Namespace, ready: Callable[[], None]) -> None:
+    mounts = load_beside("mounts")
     with borrowed(arguments.packages):
         asgi = load_server(arguments)
         server = asgi.Server(ready)
-    server.run(lambda: load_app_or_exit(arguments.entrypoint, check_asgi), arguments.socket)
+
+    def load() -> Any:
+        return load_app_or_exit(arguments.entrypoint, check_asgi)
+
+    server.run(load, mounts.fit, arguments.socket)
 
 
-def load_server(arguments: argparse.Namespace) -> Any:
+def load_server(arguments: argparse.Namespace) -> ModuleType:
     """The module that serves this type of content: of the server's installation, as this one is."""
-    spec = importlib.util.spec_from_file_location("content_server", arguments.server)
-    assert spec is not None  # noqa: S101 (it is beside this file)
+    return load_file("content_server", arguments.server)
+
+
+def load_beside(name: str) -> ModuleType:
+    """A module of the server's installation that lies beside this one."""
+    directory = os.path.dirname(__file__)  # noqa: PTH120 (the path is text)
+    return load_file(f"content_{name}", os.path.join(directory, f"{name}.py"))  # noqa: PTH118
+
+
+def load_file(name: str, path: str) -> ModuleType:
+    """The module in this file, whatever is on `sys.path`."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None  # noqa: S101 (it is a Python file)
     assert spec.loader is not None  # noqa: S101
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

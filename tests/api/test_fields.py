@@ -76,6 +76,13 @@ CONTENT = {
 }
 FRESH = {**CONTENT, **every(null, "bundle_id", "py_version", "py_environment_management")}
 FRESH["app_mode"] = like("unknown")
+#: as the API before v1 has it
+APPLICATION = {
+    **CONTENT,
+    **every(whole, "id", "bundle_id", "app_mode"),
+    **every(truth, "vanity_url", "has_parameters", "is_scheduled", "owner_locked"),
+    **every(text, "url", "owner_username", "owner_first_name", "owner_last_name", "owner_email"),
+}
 BUNDLE = {
     "id": number,
     **every(guid, "content_guid", "created_by"),
@@ -178,7 +185,10 @@ def test_fields(server: LocalConnect, published: Content) -> None:
     # content that has been deployed, and content that has not
     item = check(ask(200, "GET", f"v1/content/{published.guid}"), CONTENT)
     assert item in ask(200, "GET", "v1/content")
-    assert ask(200, "GET", f"applications/{item['id']}") == item
+    old = check(ask(200, "GET", f"applications/{item['id']}"), APPLICATION)
+    assert (old["guid"], old["app_mode"], old["url"]) == (item["guid"], 8, item["content_url"])
+    assert ask(200, "GET", f"applications/{item['guid']}") == old
+    assert old in ask(200, "GET", f"applications?search={item['name'].upper()}")["applications"]
     name = f"fields-{uuid.uuid4().hex[:12]}"
     fresh = check(ask(200, "POST", "v1/content", body={"name": name}), FRESH)
     mine = f"v1/content/{fresh['guid']}"
