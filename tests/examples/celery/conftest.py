@@ -63,7 +63,7 @@ class Stack:
         self.resources.callback(self.api.close)
 
     @property
-    def redis(self) -> client.Valkey:
+    def redis(self) -> Any:
         """The server itself, as anyone else would see it."""
         path, _, number = self.env["REDIS_URL"].removeprefix("redis+socket://").partition("?")
         database = int(number.removeprefix("virtual_host="))
