@@ -13,6 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
+from scripts.services import missing
+from tests.beside import Services
 from tests.catalogue import EXAMPLES
 from tests.deployed import Content
 from tests.project.conftest import Checkout
@@ -85,6 +87,9 @@ def test_deploy_by_environment_and_again_from_elsewhere(
     done = checkout.run("make", "-j4", "deploy", **where)
     assert done.returncode == 0, done.stdout
     assert names(server, "alice") == sorted(DIRECTORIES)
+    assert "flask-celery-example | REDIS_URL is not set, so it is deployed without valkey" in (
+        done.stdout
+    )
 
     # a fresh checkout has no record of what was deployed before
     for directory in DIRECTORIES:
@@ -138,10 +143,15 @@ def test_one_failing_deployment_does_not_stop_the_others(
     assert "Traceback" not in done.stdout
 
 
-def test_a_deployment_inside_local_connect_is_verified(checkout: Checkout) -> None:
+@pytest.mark.services("valkey")
+def test_a_deployment_inside_local_connect_is_verified(
+    checkout: Checkout, services: Services
+) -> None:
     done = checkout.run(
         *(".venv/bin/local-connect", "--port", "0", "--"),
         *("bash", "-c", "make -j4 deploy && make verify"),
+        # which is what the greetings stand on that are not in a file
+        **services.variables("valkey"),
     )
     assert done.returncode == 0, done.stdout
     assert re.search(r"^\d+ passed, \d+ skipped", done.stdout, re.MULTILINE)
@@ -244,7 +254,12 @@ def gallery(checkout: Checkout) -> list[str]:
         answers = [httpx.get(url, trust_env=False) for url in found]
         assert {answer.status_code for answer in answers} == {200}, printed.decode()
         for example in EXAMPLES:
-            assert example.title in printed.decode()
+            if any(map(missing, example.services)):
+                assert f"{example.directory} | LEFT OUT: " in printed.decode()
+            else:
+                assert example.title in printed.decode()
+        if not missing("valkey"):
+            refresh(printed.decode())
         os.write(terminal, b"\x03")
         read_until(b"there is no such line, so this reads to the end")
     finally:
@@ -254,3 +269,16 @@ def gallery(checkout: Checkout) -> list[str]:
     assert "Error" not in printed.decode().split("Ctrl-C ends it.")[1]
     assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
     return [answer.request.url.path for answer in answers]
+
+
+def refresh(printed: str) -> None:
+    """Ask for fresh greetings, by the key that is printed; the worker beside does what it is to."""
+    (console,) = re.findall(r"\(flask-celery-example\)\n  console  (\S+)", printed)
+    key = re.findall(r"Authorization: (Key \S+)'", printed)[0]
+    with httpx.Client(base_url=console, headers={"Authorization": key}, trust_env=False) as client:
+        asked = client.post("refresh")
+        assert asked.status_code == 202, asked.text
+        deadline = time.monotonic() + PATIENCE
+        while client.get(asked.headers["Location"]).json()["state"] != "done":
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
