@@ -142,7 +142,7 @@ JOB = {
     "end_time": or_null(time),
     "status": whole,
     "exit_code": or_null(whole),
-    "tag": like("run_python_api"),
+    "tag": like("run_python_api|python_restore"),
 }
 
 
@@ -202,7 +202,8 @@ def test_fields(server: LocalConnect, published: Content) -> None:
     for work in ("build", "deploy"):
         task_id = ask(202, "POST", f"{mine}/{work}", body={"bundle_id": bundle_id})["task_id"]
         check(finished(server, task_id), TASK)
-    (job,) = ask(200, "GET", f"{mine}/jobs")
+    job, *builds = ask(200, "GET", f"{mine}/jobs")
+    assert all(check(build, JOB)["tag"] == "python_restore" for build in builds)
     assert check(job, JOB) == ask(200, "GET", f"{mine}/jobs/{job['key']}")
     ended = ask(202, "DELETE", f"{mine}/jobs/{job['key']}")
     assert faults(ended, {"app_id": whole, "app_guid": guid, "job_key": text}) == []
