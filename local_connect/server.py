@@ -106,6 +106,7 @@ class Server:
             ),
             processes=self._processes,
             tasks=self._tasks,
+            jobs=self._jobs,
             history=self._history,
             pythons=self._pythons,
             scheduling=self._settings.scheduling,
