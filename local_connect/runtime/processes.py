@@ -45,8 +45,9 @@ _DYING = 0.5
 #: bytes of one line that a process prints; a longer one is dropped
 _LINE_BYTES = 1 << 20
 
-#: what of our own installation serves ASGI apps: pure Python, so any Python runs it
-_ASGI_PACKAGES = ("uvicorn", "h11", "wsproto", "click", "typing_extensions")
+#: what of our own installation serves apps: pure Python, so any Python runs it
+_WSGI_PACKAGES = ["waitress"]
+_ASGI_PACKAGES = ["uvicorn", "h11", "wsproto", "click", "typing_extensions"]
 
 
 class ProcessFailed(Exception):
@@ -159,7 +160,9 @@ class ContentProcess:
         ours.setblocking(False)
         self._lifeline = ours
         output, printed = await self._open_output()
-        server = "asgi.py" if self.launch.is_asgi else "wsgi.py"
+        server, packages = "wsgi.py", _WSGI_PACKAGES
+        if self.launch.is_asgi:
+            server, packages = "asgi.py", _ASGI_PACKAGES
         with theirs, printed:
             self._process = await asyncio.create_subprocess_exec(
                 str(self.launch.python),
@@ -168,7 +171,7 @@ class ContentProcess:
                 *("--socket", str(self._socket)),
                 *("--lifeline", str(theirs.fileno())),
                 *("--app-mode", self.launch.app_mode),
-                *("--packages", json.dumps(_asgi_packages() if self.launch.is_asgi else {})),
+                *("--packages", json.dumps(_locate(packages))),
                 *("--server", str(Path(content_process.__file__).with_name(server))),
                 *("--threads", str(self.launch.threads)),
                 cwd=self.launch.app,
@@ -293,10 +296,10 @@ class ContentProcess:
             log(f"{self.launch.content_name} | {line}")
 
 
-def _asgi_packages() -> dict[str, str]:
-    """The packages that serve ASGI apps, and the directories that hold them."""
+def _locate(packages: list[str]) -> dict[str, str]:
+    """The directories that hold these packages of our own installation, by their names."""
     found = {}
-    for name in _ASGI_PACKAGES:
+    for name in packages:
         spec = importlib.util.find_spec(name)
         assert spec is not None  # noqa: S101 (this package requires it)
         assert spec.origin is not None  # noqa: S101
