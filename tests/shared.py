@@ -23,16 +23,14 @@ def shared(name: str, common: Path) -> Iterator[dict[str, str]]:
 
     Raises `Unavailable` where it cannot be started.
     """
-    pipe = common / f"{name}.users"
-    answer = common / f"{name}.json"
-    with (common / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    pipe, answer = _files(name, common)
+    with _locked(name, common):
         try:
             ours = _open(pipe)
         except OSError:
             pipe.unlink(missing_ok=True)
             answer.unlink(missing_ok=True)
-            ours = _start(name, pipe, answer)
+            ours = _start(name, common)
         try:
             while not answer.exists():
                 time.sleep(0.05)
@@ -54,8 +52,21 @@ def _open(pipe: Path) -> int:
     return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
 
 
-def _start(name: str, pipe: Path, answer: Path) -> int:
+def _files(name: str, common: Path) -> tuple[Path, Path]:
+    """The pipe, and what is said of the service once it is there."""
+    return common / f"{name}.users", common / f"{name}.json"
+
+
+@contextmanager
+def _locked(name: str, common: Path) -> Iterator[None]:
+    with (common / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _start(name: str, common: Path) -> int:
     """Start this file with the pipe as its input; the end for those who keep it running."""
+    pipe, _ = _files(name, common)
     os.mkfifo(pipe)
     its = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     ours = os.open(pipe, os.O_WRONLY)
@@ -64,7 +75,7 @@ def _start(name: str, pipe: Path, answer: Path) -> int:
         # nobody waits for it, because it may outlive this process
         os.posix_spawn(
             sys.executable,
-            [sys.executable, "-m", __name__, name, str(answer)],
+            [sys.executable, "-m", __name__, name, str(common)],
             {**os.environ, "PYTHONPATH": str(ROOT)},
             file_actions=[(os.POSIX_SPAWN_DUP2, its, 0)],
             setsid=True,
@@ -75,13 +86,31 @@ def _start(name: str, pipe: Path, answer: Path) -> int:
 
 
 def main() -> None:
-    name, answer = sys.argv[1], Path(sys.argv[2])
+    name, common = sys.argv[1], Path(sys.argv[2])
+    _, answer = _files(name, common)
     try:
         with services.started(name) as variables:
             _say(answer, {"variables": variables})
-            sys.stdin.buffer.read()
+            _wait_for_the_last(name, common)
     except services.Unavailable as error:
         _say(answer, {"unavailable": str(error)})
+
+
+def _wait_for_the_last(name: str, common: Path) -> None:
+    """Return once nobody has the pipe open for writing, nor can open it any more."""
+    pipe, _ = _files(name, common)
+    while True:
+        os.set_blocking(0, True)
+        os.read(0, 1)
+        with _locked(name, common):
+            os.set_blocking(0, False)
+            try:
+                os.read(0, 1)
+            except BlockingIOError:
+                # somebody came in between
+                continue
+            pipe.unlink()
+            return
 
 
 def _say(answer: Path, found: dict[str, object]) -> None:

@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +23,7 @@ from tests.servers import LocalConnect
 from tests.targets.environments import environment
 
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("*-example/README.md")])
-PROGRAMS = r"(?:\.venv/bin/)?(?:make|rsconnect|local-connect|pip|python3|flask|curl|pytest) ?"
+PROGRAMS = r"(?:\.venv/bin/)?(?:make|rsconnect|local-connect|pip|python3?|flask|curl|pytest) ?"
 
 #: patterns of commands, and the test that runs them
 RUN_BY = {
@@ -45,12 +45,14 @@ RUN_BY = {
     r"pip install '\.\[pytest\]'": "test_an_api_that_is_not_ours",
     r"python3 -m venv \.venv": "test_an_example_in_an_environment_of_its_own",
     r"\.venv/bin/pip install -r requirements\.txt": "test_an_example_in_an_environment_of_its_own",
+    r"make cassandra": "test_what_is_fetched_already_is_not_fetched_again",
+    r"\.venv/bin/python -m storage\.db_initialize": ("test_an_example_answers_as_its_readme_says"),
     r"\.venv/bin/flask --app app run": "test_an_example_answers_as_its_readme_says",
     r"curl .*": "test_an_example_answers_as_its_readme_says",
     r"\.venv/bin/pip install honcho": "test_all_of_the_procfile_by_honcho",
     r"PATH=\.venv/bin:\$PATH honcho start.*": "test_all_of_the_procfile_by_honcho",
-    r"\.venv/bin/pip install pytest fakeredis": "test_its_own_tests",
-    r"\.venv/bin/pytest": "test_its_own_tests",
+    r"\.venv/bin/pip install pytest.*": "test_the_tests_that_travel_with_an_example",
+    r"\.venv/bin/pytest": "test_the_tests_that_travel_with_an_example",
 }
 
 #: where services of the examples could be; a deployment does not ask them
@@ -154,7 +156,13 @@ def test_an_example_in_an_environment_of_its_own(tmp_path: Path) -> None:
     assert example.paths[0] in done.stdout
 
 
-@pytest.mark.parametrize("one", EXAMPLES, ids=lambda example: example.directory)
+@pytest.mark.parametrize(
+    "one",
+    [
+        pytest.param(example, id=example.directory, marks=pytest.mark.services(*example.services))
+        for example in EXAMPLES
+    ],
+)
 def test_an_example_answers_as_its_readme_says(
     one: Example, tmp_path: Path, pytestconfig: pytest.Config, services: Services
 ) -> None:
@@ -166,7 +174,11 @@ def test_an_example_answers_as_its_readme_says(
     (run,) = [line for line in commands(copy / "README.md") if line.startswith(".venv/bin/flask")]
     asked = [command for command in commands(copy / "README.md") if command.startswith("curl ")]
     asked.sort(key=text.index)
-    with running(f"{run} --port 0", copy, services.variables(*one.services)) as address:
+    variables = {**os.environ, **services.variables(*one.services)}
+    for command in commands(copy / "README.md"):
+        if command.startswith(".venv/bin/python "):
+            subprocess.run(command.split(), cwd=copy, env=variables, check=True)
+    with running(f"{run} --port 0", copy, variables) as address:
         for command in asked:
             filled = command.replace("http://127.0.0.1:5000", address)
             assert filled != command
@@ -182,12 +194,12 @@ def test_an_example_answers_as_its_readme_says(
 
 
 @contextmanager
-def running(command: str, directory: Path, variables: dict[str, str]) -> Iterator[str]:
+def running(command: str, directory: Path, variables: Mapping[str, str]) -> Iterator[str]:
     """Run a command that serves, and tell where."""
     process = subprocess.Popen(
         command.split(),
         cwd=directory,
-        env={**os.environ, **variables},
+        env=variables,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

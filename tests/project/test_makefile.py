@@ -8,12 +8,13 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
 import pytest
 
-from scripts.services import missing
+from scripts.services import load, missing
 from tests.beside import Services
 from tests.catalogue import EXAMPLES
 from tests.deployed import Content
@@ -221,17 +222,62 @@ def test_run_one_example(checkout: Checkout) -> None:
         process.stdout.close()
 
 
-def test_gallery_until_ctrl_c(checkout: Checkout) -> None:
-    """On a terminal, as it is meant; then again, which updates the same content."""
-    assert gallery(checkout) == gallery(checkout)
+def test_gallery_until_ctrl_c(checkout: Checkout, services: Services) -> None:
+    """On a terminal, as it is meant; then again, which updates the same content.
+
+    A service that is heavy is not started for it, as it takes one that the environment names.
+    """
+    heavy = {name for example in EXAMPLES for name in example.services if is_heavy(name)}
+    variables = services.variables(*(name for name in heavy if missing(name) is None))
+    assert gallery(checkout, variables) == gallery(checkout, variables)
 
 
-def gallery(checkout: Checkout) -> list[str]:
+def is_heavy(service: str) -> bool:
+    return getattr(load(service), "HEAVY", False)
+
+
+def test_gallery_without_what_an_example_stands_on(checkout: Checkout) -> None:
+    """It says in one line what to do, and shows the others."""
+    left_out = next(example for example in EXAMPLES if "cassandra" in example.services)
+    (checkout.directory / ".cache").unlink(missing_ok=True)
+    # the others would take long
+    tables = (checkout.directory / "gallery.toml").read_text("utf-8")
+    kept = (DIRECTORIES[0], left_out.directory)
+    shown = "".join(
+        table
+        for table in re.split(r"^(?=\[)", tables, flags=re.MULTILINE)
+        if table.startswith(tuple(f"[{name}]" for name in kept))
+    )
+    (checkout.directory / "gallery.toml").write_text(shown, "utf-8")
+    with subprocess.Popen(
+        ["make", "gallery", "PORT=0"],
+        cwd=checkout.directory,
+        env=checkout.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if "Ctrl-C ends it." in line:
+                os.killpg(process.pid, signal.SIGINT)
+    (why,) = [line for line in lines if line.startswith(f"{left_out.directory} | ")]
+    assert re.search(r"LEFT OUT: Cassandra .*(make cassandra|openjdk-17)", why)
+    assert EXAMPLES[0].title in "".join(lines)
+    assert left_out.title not in "".join(lines)
+
+
+def gallery(checkout: Checkout, variables: Mapping[str, str]) -> list[str]:
     """Run `make gallery`, visit each address that it prints, and Ctrl-C; their paths."""
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(checkout.directory)
-        os.execvpe("make", ["make", "gallery", "PORT=0"], checkout.environment)  # noqa: S606
+        environment = {**checkout.environment, **variables}
+        os.execvpe("make", ["make", "gallery", "PORT=0"], environment)  # noqa: S606
     printed = b""
     deadline = time.monotonic() + PATIENCE
 

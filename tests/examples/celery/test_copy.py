@@ -1,8 +1,7 @@
-"""The directory by itself, as its README says: its own tests, and all of its Procfile."""
+"""The directory by itself, as its README says: all of its Procfile."""
 
 import re
 import subprocess
-import tomllib
 from pathlib import Path
 
 import httpx
@@ -19,28 +18,11 @@ HEADERS = {"RStudio-Connect-Credentials": '{"user": "me"}'}
 
 @pytest.fixture
 def bin_(newest: Process, tmp_path: Path) -> Path:
-    """The commands of an environment with what the tests and Honcho need besides."""
-    project = tomllib.loads((EXAMPLE.path / "pyproject.toml").read_text("utf-8"))
-    more = ["honcho", *project["dependency-groups"]["test"]]
+    """The commands of an environment with Honcho besides."""
     requirements = tmp_path / "requirements.txt"
-    requirements.write_text(
-        "\n".join([(EXAMPLE.path / "requirements.txt").read_text("utf-8"), *more]), "utf-8"
-    )
+    wanted = (EXAMPLE.path / "requirements.txt").read_text("utf-8")
+    requirements.write_text(f"{wanted}honcho\n", "utf-8")
     return environment(requirements, newest.cache).parent
-
-
-def test_its_own_tests(newest: Process, bin_: Path) -> None:
-    done = subprocess.run(
-        [bin_ / "pytest", "-q", "-p", "no:cacheprovider"],
-        cwd=newest.copy(EXAMPLE),
-        # nobody is there
-        env={"REDIS_URL": "redis://127.0.0.1:1", "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    assert re.search(r"^1\d passed", done.stdout, re.MULTILINE), done.stdout
 
 
 @pytest.mark.services("valkey")
