@@ -151,11 +151,13 @@ def end_with_server(lifeline: socket.socket, main_thread: int) -> None:
     cannot answer, it aborts the thread of the app.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGABRT})
-    with contextlib.suppress(OSError):
-        while lifeline.recv(1):
-            gist = failures.show_hanging(main_thread, event_loop)
-            lifeline.sendall(f"{gist}\n".encode("utf-8", "replace"))
-    os.killpg(os.getpgid(0), signal.SIGKILL)
+    try:
+        with contextlib.suppress(OSError):
+            while lifeline.recv(1):
+                gist = failures.show_hanging(main_thread, event_loop)
+                lifeline.sendall(f"{gist}\n".encode("utf-8", "replace"))
+    finally:
+        os.killpg(os.getpgid(0), signal.SIGKILL)
 
 
 @contextlib.contextmanager
