@@ -2,10 +2,9 @@
 
 Started by `runtime.processes` as a script, with the content's interpreter and the bundle's
 directory as working directory. It must run on every Python that content may ask
-for, so it uses no syntax newer than Python 3.9's. A WSGI app is served by the standard library;
-the packages that serve an ASGI app are borrowed from the server's installation: nothing else of
-that is within reach of the app, and neither are they, so it gets its own where it has one of the
-same name.
+for, so it uses no syntax newer than Python 3.9's. The packages that serve the app, waitress or
+uvicorn, are borrowed from the server's installation: nothing else of that is within reach of the
+app, and neither are they, so it gets its own where it has one of the same name.
 
 It says `ready` on the socket it inherits once it listens, and ends itself and its
 children when the other end of that socket is gone: a content process never outlives
@@ -14,6 +13,7 @@ its server, however the server died.
 
 from __future__ import annotations
 
+import _thread
 import argparse
 import contextlib
 import faulthandler
@@ -27,7 +27,6 @@ import os
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
@@ -51,12 +50,15 @@ CONSOLE_BYTES = 1 << 16
 #: the event loop of an ASGI app
 event_loop: Any = None
 
+#: whether SIGTERM has come
+stopping = False
+
 
 def main() -> None:
     arguments = parse_arguments()
     lifeline = socket.socket(fileno=arguments.lifeline)
-    main_thread = threading.get_ident()
-    threading.Thread(target=end_with_server, args=(lifeline, main_thread), daemon=True).start()
+    # no `threading.Thread`: gevent replaces locks only in a process that has no other of these
+    _thread.start_new_thread(end_with_server, (lifeline, _thread.get_ident()))
     # whatever kills this process from inside, Python says where the app was
     faulthandler.enable(all_threads=False)
     for stream in (sys.stdout, sys.stderr):
@@ -64,20 +66,23 @@ def main() -> None:
     # the app sees its own directory first, not the directory of this file
     sys.path[0] = os.getcwd()  # noqa: PTH109 (the path is text)
     hide_options(arguments.entrypoint)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGTERM, stop)
     run = run_asgi if arguments.app_mode == "python-fastapi" else run_wsgi
     run(arguments, lambda: lifeline.sendall(b"ready\n"))
 
 
 def run_wsgi(arguments: argparse.Namespace, ready: Callable[[], None]) -> None:
-    wsgi = load_server(arguments)
+    with borrowed(arguments.packages):
+        wsgi = load_server(arguments)
     app = load_app_or_exit(arguments.entrypoint, check_wsgi)
-    app = environ_middleware(root_api_console_middleware(app))
-    server = wsgi.Server(app, show, threads=arguments.threads)
-    server.listen(arguments.socket)
-    ready()
-    while True:
-        signal.pause()
+    wsgi.serve(
+        environ_middleware(root_api_console_middleware(app)),
+        show,
+        path=arguments.socket,
+        threads=arguments.threads,
+        ready=ready,
+        stopping=lambda: stopping,
+    )
 
 
 def run_asgi(arguments: argparse.Namespace, ready: Callable[[], None]) -> None:
@@ -142,6 +147,13 @@ def hide_options(entrypoint: str) -> None:
     sys.argv[:] = [file]
     if hasattr(sys, "orig_argv"):
         sys.orig_argv[:] = [sys.executable, file]
+
+
+def stop(*_: object) -> None:
+    """End this process as SIGTERM asks for, with what the app has registered for its end."""
+    global stopping
+    stopping = True
+    sys.exit(0)
 
 
 def end_with_server(lifeline: socket.socket, main_thread: int) -> None:
