@@ -20,7 +20,7 @@ export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
 .PHONY: help gallery test coverage fuzz soak bench bench-smoke deploy verify new screenshots sync manifests lint requirements \
-	clean $(EXAMPLES:%=deploy-%) $(EXAMPLES:%=run-%)
+	cassandra clean $(EXAMPLES:%=deploy-%) $(EXAMPLES:%=run-%)
 
 help: ## this list
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
@@ -67,6 +67,9 @@ run-%: ## one example by itself, in its own environment, reloading, its services
 $(EXAMPLES:%=run-%): run-%: $(READY)
 	@$(GALLERY) run $* $(ARGS)
 
+cassandra: $(READY) ## Cassandra's jars, fetched once, for what stands on it (needs Java 17 and Maven)
+	@$(BIN)/python -m scripts.services.cassandra
+
 new: $(READY) ## a new example like another: NAME=my-api FROM=flask-restx-example
 	@$(GALLERY) new "$(NAME)" --from "$(FROM)"
 
@@ -91,7 +94,7 @@ requirements: $(READY) ## pins of the development environment, from pyproject.to
 		--group dev pyproject.toml --output-file requirements-dev.txt
 
 clean: ## removes what the other targets made
-	rm -rf $(VENV) .local-connect .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .cache .local-connect .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -rf $(EXAMPLES:%=%/rsconnect-python)
 
 $(READY): requirements-dev.txt pyproject.toml

@@ -30,6 +30,7 @@ class Example:
     hello: str | None = None
     groups: str | None = None
     browsable: bool = False
+    other: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
 
