@@ -11,7 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -97,9 +97,17 @@ def load_content(at: Path, path: str, seconds: float, *, mount: str = "") -> Loa
     return load(at, mount + path, seconds, headers)
 
 
-def publish(server: LocalConnect, directory: Path, **fields: Any) -> Content:
+def publish(
+    server: LocalConnect,
+    directory: Path,
+    variables: Mapping[str, str] | None = None,
+    /,
+    **fields: Any,
+) -> Content:
     """New content, open to everyone, from the files of a directory; no rsconnect in between."""
     made = create(server, **{"access_type": "all", **fields})
+    environment = [{"name": name, "value": value} for name, value in (variables or {}).items()]
+    server.request("PATCH", f"{made.api}/environment", json=environment).raise_for_status()
     redeploy(made, bundle(directory))
     return made
 
