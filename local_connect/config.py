@@ -37,7 +37,7 @@ class SchedulingDefaults:
     idle_timeout: int = 120
     #: seconds to connect to a process
     connection_timeout: int = 5
-    #: seconds between two reads from a process
+    #: seconds without data from the client, while its request's body or its WebSocket is read
     read_timeout: int = 30
 
 

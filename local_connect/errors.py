@@ -51,6 +51,12 @@ class NotFound(ApiError):
     code = 4
 
 
+class RequestTimeout(ApiError):
+    """408: the client has sent a part of a request's body, and then nothing for too long."""
+
+    status = 408
+
+
 class Conflict(ApiError):
     """409: the name or path is taken, or the object is in use."""
 

@@ -73,6 +73,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "only_target(name): only that target",
         "one_viewer: only the first viewer of each target",
         "services(*names): needs these, which are modules of scripts/services",
+        "quick: starts nothing, and takes milliseconds",
     ):
         config.addinivalue_line("markers", mark)
     if config.getoption("require_all"):
@@ -99,13 +100,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def services_of(item: pytest.Item) -> list[str]:
-    """What the test's example stands on, and what its marks name."""
+    """What the test's examples stand on, and what its marks name."""
     names = [name for mark in item.iter_markers("services") for name in mark.args]
     callspec = getattr(item, "callspec", None)
-    if callspec is not None:
-        _, example, _ = callspec.params.get("content") or (None, None, None)
-        example = callspec.params.get("example", example)
-        names += example.services if example else ()
+    starts_them = "services" in getattr(item, "fixturenames", ())
+    for value in callspec.params.values() if callspec and starts_them else ():
+        # that of `content` is an example among other things
+        for part in value if isinstance(value, tuple) else (value,):
+            if isinstance(part, catalogue.Example):
+                names += part.services
     return names
 
 

@@ -142,7 +142,7 @@ JOB = {
     "end_time": or_null(time),
     "status": whole,
     "exit_code": or_null(whole),
-    "tag": like("run_python_api"),
+    "tag": like("run_python_api|python_restore"),
 }
 
 
@@ -202,7 +202,8 @@ def test_fields(server: LocalConnect, published: Content) -> None:
     for work in ("build", "deploy"):
         task_id = ask(202, "POST", f"{mine}/{work}", body={"bundle_id": bundle_id})["task_id"]
         check(finished(server, task_id), TASK)
-    (job,) = ask(200, "GET", f"{mine}/jobs")
+    job, *builds = ask(200, "GET", f"{mine}/jobs")
+    assert all(check(build, JOB)["tag"] == "python_restore" for build in builds)
     assert check(job, JOB) == ask(200, "GET", f"{mine}/jobs/{job['key']}")
     ended = ask(202, "DELETE", f"{mine}/jobs/{job['key']}")
     assert faults(ended, {"app_id": whole, "app_guid": guid, "job_key": text}) == []
@@ -220,7 +221,9 @@ def test_fields(server: LocalConnect, published: Content) -> None:
     vanity = check(ask(200, "PUT", f"{mine}/vanity", body={"path": f"/{name}/"}), VANITY)
     assert ask(200, "GET", f"{mine}/vanity") == vanity
     assert vanity in ask(200, "GET", "v1/vanities", user="admin")
-    tag = check(ask(200, "POST", "v1/tags", user="admin", body={"name": name}), TAG)
+    category = check(ask(200, "POST", "v1/tags", user="admin", body={"name": name}), TAG)
+    below = {"name": name, "parent_id": category["id"]}
+    tag = check(ask(200, "POST", "v1/tags", user="admin", body=below), TAG)
     renamed = {"name": f"{name}-2"}
     check(ask(200, "PATCH", f"v1/tags/{tag['id']}", user="admin", body=renamed), TAG)
     ask(204, "POST", f"{mine}/tags", body={"tag_id": tag["id"]})
@@ -238,4 +241,4 @@ def test_fields(server: LocalConnect, published: Content) -> None:
 
     for path in (f"{mine}/tags/{tag['id']}", one, f"{mine}/vanity", mine):
         assert ask(204, "DELETE", path) is None
-    assert ask(204, "DELETE", f"v1/tags/{tag['id']}", user="admin") is None
+    assert ask(204, "DELETE", f"v1/tags/{category['id']}", user="admin") is None

@@ -9,6 +9,8 @@ import pytest
 from local_connect.content import mounts
 from local_connect.content.mounts import NO_MOUNT, PATH_BELOW_MOUNT, UNKNOWN, WHOLE_PATH, Reading
 
+pytestmark = pytest.mark.quick
+
 MOUNT = "/team/my-api"
 
 

@@ -1,6 +1,7 @@
 """Every command that is written down is run: here, or by the test that is named for it here."""
 
 import ast
+import configparser
 import json
 import os
 import re
@@ -21,12 +22,19 @@ from tests.project.conftest import Checkout
 from tests.servers import LocalConnect
 from tests.targets.environments import environment
 
-PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("*-example/README.md")])
+PAGES = sorted(
+    [
+        *(ROOT / "README.md", ROOT / "CONTRIBUTING.md"),
+        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("*-example/README.md"),
+    ]
+)
 PROGRAMS = r"(?:\.venv/bin/)?(?:make|rsconnect|local-connect|pip|python3?|flask|curl|pytest) ?"
 
 #: patterns of commands, and the test that runs them
 RUN_BY = {
     r"make gallery": "test_gallery_until_ctrl_c",
+    r"make (check|lint)": "test_ours_runs_what_must_pass_before_anything_lands",
     r"make test": "test_ours_runs_what_must_pass_before_anything_lands",
     r"make deploy SERVER=<saved server>": "test_one_failing_deployment_does_not_stop_the_others",
     r"make deploy-\S+ SERVER=<saved server>": (
@@ -46,11 +54,16 @@ RUN_BY = {
     r"\.venv/bin/pip install -r requirements\.txt": "test_an_example_in_an_environment_of_its_own",
     r"make cassandra": "test_what_is_fetched_already_is_not_fetched_again",
     r"\.venv/bin/python -m storage\.db_initialize": ("test_an_example_answers_as_its_readme_says"),
-    r"\.venv/bin/pip install pytest": "test_what_travels_with_the_example_passes",
-    r"\.venv/bin/pytest": "test_what_travels_with_the_example_passes",
     r"\.venv/bin/flask --app app run": "test_an_example_answers_as_its_readme_says",
     r"curl .*": "test_an_example_answers_as_its_readme_says",
+    r"\.venv/bin/pip install honcho": "test_all_of_the_procfile_by_honcho",
+    r"PATH=\.venv/bin:\$PATH honcho start.*": "test_all_of_the_procfile_by_honcho",
+    r"\.venv/bin/pip install pytest.*": "test_the_tests_that_travel_with_an_example",
+    r"\.venv/bin/pytest": "test_the_tests_that_travel_with_an_example",
 }
+
+#: where services of the examples could be; a deployment does not ask them
+NOBODY = {"REDIS_URL": "redis://127.0.0.1:1", "CASSANDRA_CONTACT_POINTS": "127.0.0.1"}
 
 
 def blocks(page: Path) -> list[str]:
@@ -74,13 +87,20 @@ def commands(page: Path) -> list[str]:
 
 
 def is_data_or_code(block: str) -> bool:
-    for parse in (json.loads, tomllib.loads, ast.parse, yaml.safe_load):
+    for parse in (json.loads, tomllib.loads, ast.parse, yaml.safe_load, sections):
         try:
             found = parse(re.sub(r"^ *\.\.\.\n", "", block, flags=re.MULTILINE))
-        except (ValueError, SyntaxError, yaml.YAMLError):
+        except (ValueError, SyntaxError, yaml.YAMLError, configparser.Error):
             continue
         return not isinstance(found, str)
     return False
+
+
+def sections(block: str) -> configparser.ConfigParser:
+    """What systemd's units are written as."""
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read_string(block)
+    return parser
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -116,9 +136,7 @@ def test_rsconnect_as_it_is_written(checkout: Checkout, server: LocalConnect) ->
     assert len(deployments) > len(EXAMPLES)
 
     def run(command: str) -> None:
-        # -E takes the value from the environment
-        variables = dict.fromkeys(re.findall(r" -E (\w+)", command), "127.0.0.1")
-        done = checkout.run("sh", "-c", f". .venv/bin/activate && {command}", **variables)
+        done = checkout.run("sh", "-c", f". .venv/bin/activate && {command}", **NOBODY)
         assert done.returncode == 0, f"{command}\n{done.stdout}"
 
     before = guids(server)

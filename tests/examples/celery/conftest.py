@@ -13,7 +13,6 @@ import pytest
 import valkey as client
 
 from scripts.services.keeper import Kept, kept
-from scripts.services.valkey import Server
 from tests.beside import Services
 from tests.catalogue import EXAMPLES
 from tests.examples.celery.source import Source, serving
@@ -63,7 +62,7 @@ class Stack:
         self.resources.callback(self.api.close)
 
     @property
-    def redis(self) -> client.Valkey:
+    def redis(self) -> Any:
         """The server itself, as anyone else would see it."""
         path, _, number = self.env["REDIS_URL"].removeprefix("redis+socket://").partition("?")
         database = int(number.removeprefix("virtual_host="))
@@ -74,7 +73,7 @@ class Stack:
         return self.resources.enter_context(self.running(name))
 
     def running(self, name: str) -> AbstractContextManager[Kept]:
-        program, *arguments = shlex.split(PROCFILE[name])
+        program, *arguments = shlex.split(PROCFILE[name].removeprefix("exec "))
         python = environment(EXAMPLE.path / "requirements.txt", self.process.cache)
         return kept(
             [python.with_name(program), *arguments],
@@ -138,27 +137,26 @@ def source() -> Iterator[Source]:
         yield source
 
 
+@pytest.fixture(scope="session")
+def newest(targets: dict[str, Target]) -> Process:
+    """Where the example runs with the newest versions that its requirements allow."""
+    process = targets[Process.name]
+    assert isinstance(process, Process)
+    return process
+
+
 @pytest.fixture(scope="module")
 def stack(
-    targets: dict[str, Target],
+    newest: Process,
     services: Services,
     source: Source,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Stack]:
     """With one worker, and without beat; it has a database of its own."""
-    process = targets[Process.name]
-    assert isinstance(process, Process)
     scratch = tmp_path_factory.mktemp("celery")
-    stack = Stack(process, source, scratch, services.variables("valkey")["REDIS_URL"])
+    stack = Stack(newest, source, scratch, services.variables("valkey")["REDIS_URL"])
     try:
         stack.start("worker")
         yield stack
     finally:
         stack.close()
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    """A server of the test's own, to kill."""
-    with Server(tmp_path) as server:
-        yield server

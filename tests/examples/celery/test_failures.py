@@ -11,7 +11,6 @@ import pytest
 from scripts.services.valkey import Server
 from tests.examples.celery.conftest import Stack, comes
 from tests.examples.celery.source import Source
-from tests.targets import Target
 from tests.targets.process import Process
 
 pytestmark = pytest.mark.services("valkey")
@@ -27,14 +26,10 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
 
 
 @pytest.fixture
-def own(
-    targets: dict[str, Target], server: Server, source: Source, tmp_path: Path
-) -> Iterator[Stack]:
+def own(newest: Process, server: Server, source: Source, tmp_path: Path) -> Iterator[Stack]:
     """The API on that server, without worker and beat."""
     source.reset()
-    process = targets[Process.name]
-    assert isinstance(process, Process)
-    stack = Stack(process, source, tmp_path, server.url)
+    stack = Stack(newest, source, tmp_path, server.url)
     yield stack
     stack.close()
 

@@ -3,6 +3,7 @@
 import json
 import threading
 import uuid
+from typing import Any
 
 import pytest
 
@@ -71,7 +72,7 @@ def test_progress_is_told(stack: Stack, source: Source) -> None:
         told.psubscribe("celery-task-meta-*")
         told.get_message(timeout=5)
         task = stack.request().removeprefix("tasks/")
-        found = []
+        found: list[tuple[str, Any]] = []
         while "SUCCESS" not in [state for state, _ in found]:
             message = told.get_message(timeout=20)
             assert message is not None
