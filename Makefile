@@ -74,10 +74,11 @@ sync: $(READY) ## copies of the greetings and README's table, from their sources
 manifests: $(READY) ## each example's manifest.json, for publishing from git
 	@$(GALLERY) manifests
 
-lint: $(READY) ## style and types
+lint: $(READY) ## style, types, and which package imports which
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
 
 requirements: $(READY) ## pins of the development environment, from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \

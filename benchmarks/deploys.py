@@ -18,7 +18,7 @@ from benchmarks.measure import Family, Figure, Scale, Target, ratio, seconds, si
 from benchmarks.servers import bundle, publish, python_of, redeploy
 from scripts.gallery import AT_A_TIME
 from tests.catalogue import EXAMPLES, ROOT
-from tests.deploy.conftest import Content
+from tests.deployed import Content
 from tests.project.conftest import Checkout
 from tests.publishing import create
 from tests.rsconnect_cli import rsconnect

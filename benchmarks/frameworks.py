@@ -22,7 +22,7 @@ from benchmarks.measure import (
 from benchmarks.memory import MIB, NOT_HERE, can_measure, resident
 from benchmarks.servers import bare, job_of, load_content, publish, python_of, socket_of
 from tests.catalogue import EXAMPLES, Example
-from tests.deploy.conftest import Content
+from tests.deployed import Content
 from tests.servers import LocalConnect
 
 HOW = f"""

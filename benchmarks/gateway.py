@@ -12,7 +12,7 @@ from benchmarks.measure import Family, Figure, Scale, Target, per_1000, ratio, s
 from benchmarks.memory import NOT_HERE, can_measure, processor_seconds
 from benchmarks.servers import bare, load_content, nginx, publish, serving, socket_of
 from tests.catalogue import EXAMPLES
-from tests.deploy.conftest import Content
+from tests.deployed import Content
 from tests.servers import LocalConnect
 
 #: what the gallery serves: a list of greetings

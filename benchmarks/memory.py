@@ -14,8 +14,8 @@ from pathlib import Path
 from benchmarks.measure import Family, Figure, Scale, Target
 from benchmarks.servers import APPS
 from local_connect.log import progress
-from tests.deploy.bundles import manifest_of
-from tests.deploy.conftest import Content
+from tests.bundles import manifest_of
+from tests.deployed import Content
 from tests.publishing import create, publish
 from tests.servers import LocalConnect, running_server
 

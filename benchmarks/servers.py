@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.load import Load, load
 from tests.catalogue import ROOT
-from tests.deploy.conftest import Content
+from tests.deployed import Content
 from tests.publishing import archive_of, create, deploy, upload
 from tests.servers import LocalConnect
 from tests.targets.environments import uv

@@ -14,13 +14,13 @@ import click
 from sqlalchemy.exc import OperationalError
 
 from local_connect import __version__
+from local_connect.client.rsconnect import find as find_rsconnect
+from local_connect.client.watch import Watched
+from local_connect.client.watch import watch as watch_directory
 from local_connect.config import Settings
 from local_connect.errors import LocalConnectError
 from local_connect.log import log
-from local_connect.rsconnect import find as find_rsconnect
 from local_connect.server import Server, reset
-from local_connect.watch import Watched
-from local_connect.watch import watch as watch_directory
 
 #: what a shell answers for a command that it cannot find
 _NOT_FOUND = 127
@@ -164,7 +164,15 @@ async def _serve(settings: Settings, command: tuple[str, ...], watched: Watched 
 
 async def _watch(server: Server, watched: Watched, stop: asyncio.Future[signal.Signals]) -> None:
     """Watch until a request to stop; what ends it before is raised."""
-    watching = asyncio.create_task(watch_directory(server, watched))
+    watching = asyncio.create_task(
+        watch_directory(
+            watched,
+            url=server.url,
+            author=server.administrator,
+            data=Path(server.data).resolve(),
+            failures=server.failures,
+        )
+    )
     try:
         await asyncio.wait((stop, watching), return_when=asyncio.FIRST_COMPLETED)
         if watching.done():

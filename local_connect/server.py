@@ -16,26 +16,28 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 from sqlalchemy.exc import IntegrityError, NoResultFound, OperationalError
 
-from local_connect import api, dashboard, pages, users_file
-from local_connect.addresses import Addresses
+from local_connect import api, dashboard
+from local_connect.access import users_file
+from local_connect.access.addresses import Addresses
+from local_connect.access.identity import DEFAULT_IDENTITIES, Identities, session_cookie, wants_page
+from local_connect.access.vanities import Vanities
 from local_connect.api.common import ROOMS, Rooms
-from local_connect.bundles import discard_unrecorded
 from local_connect.config import Settings
-from local_connect.connections import check_parser, connections
-from local_connect.deploys import Deploys
-from local_connect.environments import Environments, Pythons
+from local_connect.dashboard import pages
 from local_connect.errors import ApiError, BadRequest, Conflict, LocalConnectError
-from local_connect.gateway import Gateway
-from local_connect.history import History
-from local_connect.identity import DEFAULT_IDENTITIES, Identities, session_cookie
-from local_connect.jobs import Jobs
-from local_connect.lock import hold
+from local_connect.gateway.connections import check_parser, connections
+from local_connect.gateway.requests import Gateway
 from local_connect.log import log
-from local_connect.pools import Processes
-from local_connect.processes import socket_directory
-from local_connect.store import KEPT, MARK, Store, User
-from local_connect.tasks import Tasks
-from local_connect.vanities import Vanities
+from local_connect.records.lock import hold
+from local_connect.records.store import KEPT, MARK, Store, User
+from local_connect.runtime.bundles import discard_unrecorded
+from local_connect.runtime.deploys import Deploys
+from local_connect.runtime.environments import Environments, Pythons
+from local_connect.runtime.history import History
+from local_connect.runtime.jobs import Jobs
+from local_connect.runtime.pools import Processes
+from local_connect.runtime.processes import socket_directory
+from local_connect.runtime.tasks import Tasks
 
 #: bytes of a request line and of one header; the groups of a user can be many
 _LINE_BYTES = 1 << 16
@@ -280,7 +282,7 @@ def _front(
         except Exception:
             log(traceback.format_exc())
             refusal = ApiError("local-connect failed; its terminal shows the details.", status=500)
-        if pages.wants_page(request):
+        if wants_page(request):
             return pages.refuse(request, refusal, identities.from_session(request))
         return _refuse(refusal)
 

@@ -27,6 +27,9 @@ from tests.targets.process import Process
 
 __all__ = ["pytest_terminal_summary"]
 
+#: fixtures that the tests of several packages share
+pytest_plugins = ["tests.deployed", "tests.newcomers"]
+
 #: stands for the targets or examples of a test that has none
 NOWHERE = [None]
 

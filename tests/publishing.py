@@ -4,8 +4,8 @@ import json
 import uuid
 from typing import Any
 
-from tests.deploy.bundles import manifest_of, member, packed
-from tests.deploy.conftest import Content
+from tests.bundles import manifest_of, member, packed
+from tests.deployed import Content
 from tests.servers import LocalConnect
 
 

@@ -5,8 +5,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from local_connect.rsconnect import environment as away_from_home
-from local_connect.rsconnect import plain
+from local_connect.client.rsconnect import environment as away_from_home
+from local_connect.client.rsconnect import plain
 
 RSCONNECT = Path(sys.executable).with_name("rsconnect")
 

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -159,3 +159,29 @@ def environment() -> dict[str, str]:
 
 def output_file(data: Path) -> Path:
     return data.with_name(f"{data.name}.log")
+
+
+def content_processes(data: Path) -> list[str]:
+    """Whatever runs by an environment of this data directory."""
+    listing = subprocess.run(
+        ["ps", "-A", "-ww", "-o", "pid=,stat=,command="], capture_output=True, text=True, check=True
+    )
+    ours = str(data.resolve() / "environments")
+    return [line for line in listing.stdout.splitlines() if ours in line]
+
+
+def wait_until_none_is_left(data: Path) -> None:
+    deadline = time.monotonic() + 5
+    while (left := content_processes(data)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert left == []
+
+
+def eventually(true: Callable[[], bool], *, seconds: float = 15) -> bool:
+    """Whether it becomes true within some seconds."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True

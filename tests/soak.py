@@ -24,11 +24,10 @@ from typing import Any
 import aiohttp
 import httpx
 
-from tests.deploy.conftest import Content, assert_recorded
-from tests.deploy.test_life import content_processes
-from tests.processes.conftest import app, deployments
+from tests.deployed import Content, assert_recorded
+from tests.process_app import app, deployments
 from tests.publishing import archive_of, create, deploy, publish, upload
-from tests.servers import LocalConnect, running_server
+from tests.servers import LocalConnect, content_processes, running_server
 
 #: visitors at a time, and content that the killed server holds
 _VISITORS = 16

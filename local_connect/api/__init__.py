@@ -1,4 +1,7 @@
-"""Connect's API, as far as this server has it: one module for each kind of object."""
+"""Connect's API, as far as this server has it: one module for each kind of object.
+
+May import `runtime`, `access`, `records` and `content`.
+"""
 
 from __future__ import annotations
 

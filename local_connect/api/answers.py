@@ -9,9 +9,9 @@ from aiohttp import web
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from local_connect import access
+from local_connect.access import rights
 from local_connect.api.common import rooms
-from local_connect.store import Bundle, Content, ContentTag, Tag, User
+from local_connect.records.store import Bundle, Content, ContentTag, Tag, User
 
 #: whole numbers, in seconds where the name says timeout
 COUNTS = (
@@ -79,7 +79,7 @@ def content_answer(
         "owner_guid": content.owner_guid,
         "content_url": f"{base}/content/{content.guid}/",
         "dashboard_url": f"{base}/connect/#/apps/{content.guid}",
-        "app_role": access.app_role(user, content),
+        "app_role": rights.app_role(user, content),
         "id": str(content.id),
     }
     if "owner" in include and (owner := rooms(request).identities.get(content.owner_guid)):

@@ -19,9 +19,9 @@ from local_connect.api.common import (
     rooms,
     whole_number,
 )
-from local_connect.bundles import receive
 from local_connect.errors import BadRequest, NotFound, TooLarge
-from local_connect.store import Bundle, Content
+from local_connect.records.store import Bundle, Content
+from local_connect.runtime.bundles import receive
 
 routes = web.RouteTableDef()
 

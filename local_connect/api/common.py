@@ -8,19 +8,19 @@ from typing import Any
 
 from aiohttp import web
 
-from local_connect import access
-from local_connect.addresses import Addresses
+from local_connect.access import rights
+from local_connect.access.addresses import Addresses
+from local_connect.access.identity import Identities
+from local_connect.access.vanities import Vanities
 from local_connect.config import Settings
-from local_connect.deploys import Deploys
-from local_connect.environments import Pythons
 from local_connect.errors import BadRequest, NotFound, TooLarge, Unauthenticated
-from local_connect.history import History
-from local_connect.identity import Identities
-from local_connect.jobs import Jobs
-from local_connect.pools import Processes
-from local_connect.store import Content, Store, User
-from local_connect.tasks import Tasks
-from local_connect.vanities import Vanities
+from local_connect.records.store import Content, Store, User
+from local_connect.runtime.deploys import Deploys
+from local_connect.runtime.environments import Pythons
+from local_connect.runtime.history import History
+from local_connect.runtime.jobs import Jobs
+from local_connect.runtime.pools import Processes
+from local_connect.runtime.tasks import Tasks
 
 #: bytes of a JSON body
 _BODY_BYTES = 1 << 20
@@ -64,14 +64,14 @@ def content_of(request: web.Request, user: User) -> Content:
         content = session.query(Content).filter_by(guid=request.match_info["guid"]).one_or_none()
     if content is None:
         raise NotFound("There is no such content, or you may not see it.")
-    access.check_see(user, content)
+    rights.check_see(user, content)
     return content
 
 
 def content_to_change(request: web.Request, user: User) -> Content:
     """The content that the path names, if the user may change it."""
     content = content_of(request, user)
-    access.check_change(user, content)
+    rights.check_change(user, content)
     return content
 
 

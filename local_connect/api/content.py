@@ -9,7 +9,7 @@ from aiohttp import web
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from local_connect import access
+from local_connect.access import rights
 from local_connect.api.answers import COUNTS, INCLUDES, NULL_FIELDS, content_answer
 from local_connect.api.common import (
     caller,
@@ -21,7 +21,7 @@ from local_connect.api.common import (
     whole_number,
 )
 from local_connect.errors import BadRequest, Conflict, NotFound, NotImplementedHere
-from local_connect.store import Content, EnvironmentVariable, new_guid
+from local_connect.records.store import Content, EnvironmentVariable, new_guid
 
 routes = web.RouteTableDef()
 
@@ -52,7 +52,7 @@ async def find_content(request: web.Request) -> web.Response:
         [
             content_answer(request, item, user, include)
             for item in found
-            if access.may_see(user, item)
+            if rights.may_see(user, item)
         ]
     )
 
@@ -61,7 +61,7 @@ async def find_content(request: web.Request) -> web.Response:
 async def create_content(request: web.Request) -> web.Response:
     """The name may be left out (documented); it is a GUID then (inferred)."""
     user = caller(request)
-    access.check_publish(user)
+    rights.check_publish(user)
     fields = await json_object(request)
     content = Content(name=new_guid(), owner_guid=user.guid)
     _change(content, fields)
@@ -100,7 +100,7 @@ async def get_application(request: web.Request) -> web.Response:
     content_id = whole_number(request.match_info["id"], "The id")
     with rooms(request).store.session() as session:
         content = session.get(Content, content_id)
-    if content is None or not access.may_see(user, content):
+    if content is None or not rights.may_see(user, content):
         raise NotFound("There is no such content, or you may not see it.")
     return web.json_response(content_answer(request, content, user))
 

@@ -8,8 +8,8 @@ from aiohttp import web
 
 from local_connect.api.common import caller, content_to_change, rooms, whole_number
 from local_connect.errors import Conflict, NotFound
-from local_connect.jobs import ACTIVE
-from local_connect.store import Content, Job
+from local_connect.records.store import Content, Job
+from local_connect.runtime.jobs import ACTIVE
 
 routes = web.RouteTableDef()
 

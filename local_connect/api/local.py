@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from local_connect import __version__, access
+from local_connect import __version__
+from local_connect.access import rights
 from local_connect.api.common import caller, rooms
 
 routes = web.RouteTableDef()
@@ -19,7 +20,7 @@ async def health(_request: web.Request) -> web.Response:
 @routes.get("/__local__/users")
 async def users(request: web.Request) -> web.Response:
     """Every identity with its key, for an administrator."""
-    access.check_administrator(caller(request))
+    rights.check_administrator(caller(request))
     return web.json_response(
         [
             {

@@ -16,7 +16,7 @@ from local_connect.api.common import (
     whole_number,
 )
 from local_connect.errors import BadRequest, Conflict, Forbidden, NotFound
-from local_connect.store import Content, Permission
+from local_connect.records.store import Content, Permission
 
 routes = web.RouteTableDef()
 

@@ -8,7 +8,7 @@ from aiohttp import web
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from local_connect import access
+from local_connect.access import rights
 from local_connect.api.answers import content_answer, tag_answer, tags_of
 from local_connect.api.common import (
     caller,
@@ -19,7 +19,7 @@ from local_connect.api.common import (
     whole_number,
 )
 from local_connect.errors import BadRequest, Conflict, NotFound
-from local_connect.store import Content, ContentTag, Tag, now
+from local_connect.records.store import Content, ContentTag, Tag, now
 
 routes = web.RouteTableDef()
 
@@ -39,7 +39,7 @@ async def find_tags(request: web.Request) -> web.Response:
 
 @routes.post("/__api__/v1/tags")
 async def create_tag(request: web.Request) -> web.Response:
-    access.check_administrator(caller(request))
+    rights.check_administrator(caller(request))
     body = await json_object(request)
     tag = Tag(name=_name(body), parent_id=None)
     with rooms(request).store.session() as session:
@@ -57,7 +57,7 @@ async def get_tag(request: web.Request) -> web.Response:
 @routes.patch("/__api__/v1/tags/{id}")
 async def update_tag(request: web.Request) -> web.Response:
     """Rename a tag, or move it below another."""
-    access.check_administrator(caller(request))
+    rights.check_administrator(caller(request))
     body = await json_object(request)
     with rooms(request).store.session() as session:
         tag = _tag_of(request, session)
@@ -76,7 +76,7 @@ async def update_tag(request: web.Request) -> web.Response:
 @routes.delete("/__api__/v1/tags/{id}")
 async def delete_tag(request: web.Request) -> web.Response:
     """Delete a tag and all below it (documented in posit-sdk)."""
-    access.check_administrator(caller(request))
+    rights.check_administrator(caller(request))
     with rooms(request).store.session() as session:
         session.delete(_tag_of(request, session))
     return web.Response(status=204)
@@ -95,7 +95,7 @@ async def find_tagged(request: web.Request) -> web.Response:
             .order_by(Content.id)
         ).all()
     return web.json_response(
-        [content_answer(request, item, user) for item in tagged if access.may_see(user, item)]
+        [content_answer(request, item, user) for item in tagged if rights.may_see(user, item)]
     )
 
 

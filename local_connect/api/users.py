@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
+from local_connect.access.identity import ROLES
 from local_connect.api.answers import user_answer
 from local_connect.api.common import caller, rooms, whole_number
 from local_connect.errors import NotFound, NotImplementedHere
-from local_connect.identity import ROLES
-from local_connect.store import Group
+from local_connect.records.store import Group
 
 routes = web.RouteTableDef()
 

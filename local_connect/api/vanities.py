@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from local_connect import access
+from local_connect.access import rights
 from local_connect.api.common import (
     caller,
     content_of,
@@ -15,7 +15,7 @@ from local_connect.api.common import (
     rooms,
 )
 from local_connect.errors import BadRequest, NotFound
-from local_connect.store import Vanity
+from local_connect.records.store import Vanity
 
 routes = web.RouteTableDef()
 
@@ -23,7 +23,7 @@ routes = web.RouteTableDef()
 @routes.get("/__api__/v1/vanities")
 async def find_vanities(request: web.Request) -> web.Response:
     """Every vanity URL, for an administrator."""
-    access.check_administrator(caller(request))
+    rights.check_administrator(caller(request))
     return web.json_response([_answer(vanity) for vanity in rooms(request).vanities.all()])
 
 
@@ -48,7 +48,7 @@ async def set_vanity(request: web.Request) -> web.Response:
     if not isinstance(force, bool):
         raise BadRequest("force is neither true nor false.")
     if force:
-        access.check_administrator(user)
+        rights.check_administrator(user)
     return web.json_response(_answer(rooms(request).vanities.set(content.guid, path, force=force)))
 
 

@@ -6,6 +6,8 @@ Its addresses are those that Connect's API gives out: `/connect/` for all conten
 It shows what the API would answer to the same user, and changes things by the same
 functions. A page has no origin (see `pages`), so what it sends carries its own token
 in place of the session's cookie.
+
+May import `gateway`, `api`, `runtime`, `access`, `records` and `content`.
 """
 
 from __future__ import annotations

@@ -6,15 +6,15 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from local_connect import access, pages
+from local_connect.access import rights
 from local_connect.api import content as content_api
 from local_connect.api import permissions as permissions_api
 from local_connect.api.common import rooms, whole_number
-from local_connect.dashboard import sights
+from local_connect.dashboard import pages, sights
 from local_connect.dashboard.items import Item, see
 from local_connect.dashboard.views import show_overview, show_settings
 from local_connect.errors import ApiError, Forbidden, NotFound
-from local_connect.store import User
+from local_connect.records.store import User
 
 routes = web.RouteTableDef()
 
@@ -41,7 +41,7 @@ async def act(request: web.Request) -> web.Response:
 async def _activate(
     request: web.Request, item: Item, viewer: User, form: dict[str, str]
 ) -> web.Response:
-    access.check_change(viewer, item.content)
+    rights.check_change(viewer, item.content)
     bundle_id = whole_number(form.get("bundle_id", ""), "The bundle's id")
     deploys = rooms(request).deploys
     deploys.check(item.content.guid, bundle_id)
@@ -52,7 +52,7 @@ async def _activate(
 async def _set_access(
     request: web.Request, item: Item, viewer: User, form: dict[str, str]
 ) -> web.Response:
-    access.check_change(viewer, item.content)
+    rights.check_change(viewer, item.content)
     fields = {"access_type": form.get("access_type")}
     await content_api.change(request, item.content, fields)
     return _to(f"{item.page}settings#access")
@@ -61,7 +61,7 @@ async def _set_access(
 async def _permit(
     request: web.Request, item: Item, viewer: User, form: dict[str, str]
 ) -> web.Response:
-    access.check_change(viewer, item.content)
+    rights.check_change(viewer, item.content)
     kind, _, guid = form.get("principal", "").partition(":")
     fields = {"principal_type": kind, "principal_guid": guid, "role": form.get("role")}
     permissions_api.permit(request, item.content, fields)
@@ -71,7 +71,7 @@ async def _permit(
 async def _forbid(
     request: web.Request, item: Item, viewer: User, form: dict[str, str]
 ) -> web.Response:
-    access.check_change(viewer, item.content)
+    rights.check_change(viewer, item.content)
     permissions_api.forbid(request, item.content, form.get("id", ""))
     return _to(f"{item.page}settings#access")
 
@@ -79,7 +79,7 @@ async def _forbid(
 async def _set_vanity(
     request: web.Request, item: Item, viewer: User, form: dict[str, str]
 ) -> web.Response:
-    access.check_change(viewer, item.content)
+    rights.check_change(viewer, item.content)
     vanities = rooms(request).vanities
     if path := form.get("path", "").strip():
         vanities.set(item.content.guid, path, force=False)
@@ -92,7 +92,7 @@ async def _set_variable(
     request: web.Request, item: Item, viewer: User, form: dict[str, str]
 ) -> web.Response:
     """Without a value the variable is removed."""
-    access.check_change(viewer, item.content)
+    rights.check_change(viewer, item.content)
     variable = {"name": form.get("name", "").strip(), "value": form.get("value")}
     await content_api.set_variables(
         request, item.content, content_api.checked_variables([variable])

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from aiohttp import web
 from sqlalchemy import select
 
-from local_connect import access
+from local_connect.access import rights
+from local_connect.access.addresses import DASHBOARD
 from local_connect.api.common import rooms
 from local_connect.errors import NotFound, Unauthenticated
-from local_connect.pages import DASHBOARD
-from local_connect.store import Content, User
+from local_connect.records.store import Content, User
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,14 @@ def visible(request: web.Request, viewer: User | None) -> list[Content]:
 
 
 def _may_see(viewer: User | None, content: Content) -> bool:
-    return access.may_see(viewer, content) if viewer else access.may_open(None, content)
+    return rights.may_see(viewer, content) if viewer else rights.may_open(None, content)
 
 
 def see(request: web.Request, viewer: User | None, guid: str) -> Item:
     """The content of that GUID, if the viewer may see it."""
     with rooms(request).store.session() as session:
         content = session.query(Content).filter_by(guid=guid).one_or_none()
-    if content is not None and viewer is None and not access.may_open(None, content):
+    if content is not None and viewer is None and not rights.may_open(None, content):
         raise Unauthenticated("This content is not open to everyone.")
     if content is None or not _may_see(viewer, content):
         raise NotFound("There is no such content, or the one you are viewing as may not see it.")
@@ -65,7 +65,7 @@ def see_to_change(request: web.Request, viewer: User | None, guid: str) -> Item:
     item = see(request, viewer, guid)
     if viewer is None:
         raise Unauthenticated("Nobody is signed in.")
-    access.check_change(viewer, item.content)
+    rights.check_change(viewer, item.content)
     return item
 
 
@@ -77,10 +77,10 @@ def describe(request: web.Request, content: Content, viewer: User | None) -> Ite
         state=state_of(request, content),
         path=vanity.path if vanity else f"/content/{content.guid}/",
         runs=rooms(request).deploys.requirements(content),
-        may_open=access.may_open(viewer, content),
+        may_open=rights.may_open(viewer, content),
         may_change=viewer is not None
         and viewer.user_role != "viewer"
-        and access.may_change(viewer, content),
+        and rights.may_change(viewer, content),
     )
 
 

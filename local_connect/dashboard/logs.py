@@ -9,8 +9,8 @@ from aiohttp import web
 
 from local_connect.api.common import rooms
 from local_connect.dashboard.items import username
-from local_connect.jobs import ACTIVE
-from local_connect.store import Content, Deployment, Job
+from local_connect.records.store import Content, Deployment, Job
+from local_connect.runtime.jobs import ACTIVE
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from yarl import URL
 
 from local_connect.api.common import rooms
 from local_connect.errors import BadRequest
-from local_connect.store import Content, User
+from local_connect.records.store import Content, User
 
 #: identities that content is shown to at once, besides nobody
 _SEEN_BY = 12

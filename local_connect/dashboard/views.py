@@ -7,15 +7,14 @@ from typing import Any
 from aiohttp import web
 from sqlalchemy import select
 
-from local_connect import pages
+from local_connect.access.addresses import DASHBOARD
 from local_connect.api import content as content_api
 from local_connect.api.common import rooms
-from local_connect.dashboard import logs
+from local_connect.dashboard import logs, pages
 from local_connect.dashboard.items import Item, describe, see, see_to_change, username, visible
 from local_connect.dashboard.sights import Sight
 from local_connect.errors import ApiError, NotFound
-from local_connect.pages import DASHBOARD
-from local_connect.store import Bundle
+from local_connect.records.store import Bundle
 
 routes = web.RouteTableDef()
 

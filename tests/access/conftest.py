@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from tests.access.people import USERS
-from tests.deploy.bundles import FILES, app, manifest_of, member, packed
-from tests.deploy.conftest import Content
+from tests.bundles import FILES, app, manifest_of, member, packed
+from tests.deployed import Content
 from tests.servers import LocalConnect, running_server
 
 ECHO = packed(app())

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expec
 from tests.access.conftest import create, deploy, wsgi
 from tests.access.hostile import SOURCE
 from tests.browsers import PATIENCE, launched
-from tests.deploy.conftest import Content
+from tests.deployed import Content
 from tests.servers import LocalConnect
 
 SIGN_IN = "/__login__"

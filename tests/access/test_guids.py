@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.access.conftest import ECHO, create, deploy, write_users
-from tests.deploy.conftest import Content
+from tests.deployed import Content
 from tests.servers import running_server
 
 

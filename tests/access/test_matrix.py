@@ -10,7 +10,7 @@ import pytest
 
 from tests.access.conftest import ECHO, create, deploy, permit, refusal, share, upload
 from tests.access.people import ROLES
-from tests.deploy.conftest import Content
+from tests.deployed import Content
 
 ACCESS_TYPES = ("all", "logged_in", "acl")
 

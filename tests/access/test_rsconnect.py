@@ -7,7 +7,7 @@ import pytest
 
 from tests.access.conftest import ECHO as BUNDLE
 from tests.access.conftest import create, deploy, permit
-from tests.deploy.conftest import Content, Person, copy_of_echo
+from tests.deployed import Content, Person, copy_of_echo
 from tests.servers import LocalConnect
 
 

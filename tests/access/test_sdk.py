@@ -13,7 +13,7 @@ from posit.connect import Client  # type: ignore[import-untyped]
 from posit.connect.errors import ClientError  # type: ignore[import-untyped]
 
 from tests.access.conftest import ECHO, create, deploy, write_users, wsgi
-from tests.deploy.conftest import Content
+from tests.deployed import Content
 from tests.servers import LocalConnect, running_server
 
 #: the client of one of the people, by name

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.access.conftest import HTML, raw, refusal
-from tests.deploy.conftest import Content
+from tests.deployed import Content
 from tests.servers import LocalConnect
 
 SIGN_IN = "/__login__"

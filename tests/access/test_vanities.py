@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.access.conftest import ECHO, HTML, create, deploy, raw, refusal, wsgi
-from tests.deploy.conftest import Content
+from tests.deployed import Content
 from tests.servers import running_server
 
 

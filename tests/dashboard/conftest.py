@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
 
 from tests.browsers import PATIENCE, launched
-from tests.deploy.conftest import Content
+from tests.deployed import Content
 from tests.publishing import publish
 from tests.servers import LocalConnect, running_server
 

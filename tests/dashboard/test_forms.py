@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.dashboard.conftest import HOME, address
-from tests.deploy.conftest import Content
+from tests.deployed import Content
 from tests.servers import LocalConnect
 
 SIGN_IN = "/__login__"

@@ -14,10 +14,9 @@ from playwright.sync_api import Browser, Page, Request, expect
 
 from tests.browsers import PATIENCE
 from tests.dashboard.conftest import HOME, SOURCE, address, open_as, view_as
-from tests.deploy.conftest import Content
-from tests.gateway.conftest import eventually
+from tests.deployed import Content
 from tests.publishing import archive_of, create, deploy, finished, publish, upload
-from tests.servers import LocalConnect, running_server
+from tests.servers import LocalConnect, eventually, running_server
 
 #: a phone's width; and that of an ordinary window at 200 %
 NARROW = (320, 640)

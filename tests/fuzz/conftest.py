@@ -4,7 +4,7 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
-from tests.deploy.conftest import from_our_code
+from tests.deployed import from_our_code
 from tests.fuzz.shelf import Shelf, standing
 from tests.fuzz.site import Site, running_site
 from tests.fuzz.tries import MADE

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.deploy.bundles import manifest_of, member, packed
+from tests.bundles import manifest_of, member, packed
 from tests.fuzz.wire import Connection
 from tests.servers import LocalConnect, running_server
 

@@ -5,17 +5,16 @@ publishes the probe for itself.
 """
 
 import json
-import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.deploy.bundles import manifest_of, member, packed
-from tests.deploy.conftest import Content
+from tests.bundles import manifest_of, member, packed
+from tests.deployed import Content, deploy_echo
 from tests.gateway.wire import Answer, Wire, exchange
 from tests.servers import LocalConnect, running_server
 
@@ -183,6 +182,14 @@ def toml(value: str | list[str]) -> str:
 
 
 @pytest.fixture(scope="session")
+def visited(server: LocalConnect, tmp_path_factory: pytest.TempPathFactory) -> Content:
+    """The echoing app on this server, open to everyone."""
+    content = deploy_echo(server, tmp_path_factory.mktemp("visited"))
+    content.open_to("all")
+    return content
+
+
+@pytest.fixture(scope="session")
 def probe(server: LocalConnect) -> Site:
     """The probe, open to everyone. No test changes it or ends its process."""
     return publish(server)
@@ -198,13 +205,3 @@ def other(server: LocalConnect) -> Site:
 def own(server: LocalConnect) -> Site:
     """The probe published for one test alone, which may break it."""
     return publish(server)
-
-
-def eventually(true: Callable[[], bool], *, seconds: float = 15) -> bool:
-    """Whether it becomes true within some seconds."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True

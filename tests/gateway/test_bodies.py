@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.gateway.conftest import Site, eventually
-from tests.servers import LocalConnect
+from tests.gateway.conftest import Site
+from tests.servers import LocalConnect, eventually
 
 MEGABYTE = 1_000_000
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.gateway.conftest import Site, eventually
+from tests.gateway.conftest import Site
+from tests.servers import eventually
 
 
 def refusal(answer: httpx.Response, status: int) -> str:

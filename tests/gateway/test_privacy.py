@@ -8,13 +8,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.gateway.conftest import CANARY, Site, eventually, publish
-from tests.servers import LocalConnect, running_server
+from tests.gateway.conftest import CANARY, Site, publish
+from tests.servers import LocalConnect, eventually, running_server
 
 #: of the server's own installation
-SERVERS_OWN = (
-    "local_connect,content_process,aiohttp,multidict,yarl,sqlalchemy,packaging,uv,content_wsgi"
-)
+SERVERS_OWN = "local_connect,process,wsgi,lifeline,aiohttp,multidict,yarl,sqlalchemy,packaging,uv"
 
 
 def mode(path: Path) -> int:

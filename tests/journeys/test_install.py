@@ -5,7 +5,7 @@ import subprocess
 from importlib.metadata import distribution, version
 
 from tests.catalogue import ROOT
-from tests.journeys.conftest import Installed, Newcomer
+from tests.newcomers import Installed, Newcomer
 
 #: what the newcomer's command asks of the server that it runs beside
 VISIT = """

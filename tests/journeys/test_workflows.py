@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.catalogue import ROOT
-from tests.journeys.conftest import Newcomer
+from tests.newcomers import Newcomer
 from tests.project.conftest import Checkout
 from tests.publishing import create
 from tests.servers import running_server

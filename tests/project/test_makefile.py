@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.catalogue import EXAMPLES
-from tests.deploy.conftest import Content
+from tests.deployed import Content
 from tests.project.conftest import Checkout
 from tests.rsconnect_cli import rsconnect
 from tests.servers import LocalConnect

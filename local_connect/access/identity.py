@@ -1,0 +1,243 @@
+"""Who is it: users and groups, and how a request shows one, by a key or by a session."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from aiohttp import web
+from sqlalchemy import select
+
+from local_connect.access.addresses import DASHBOARD, SIGN_IN, Addresses
+from local_connect.errors import Forbidden, Unauthenticated
+from local_connect.records.store import Group, Store, User
+
+#: both are accepted on the API and on content URLs (documented)
+KEY_HEADERS = ("X-RSC-Authorization", "Authorization")
+
+ROLES = ("viewer", "publisher", "administrator")
+
+#: a session is nothing there, so nobody is led to sign in
+_FOR_PROGRAMS = ("/__api__/", "/__local__/")
+
+_SESSION_COOKIE = re.compile(r"local-connect-session-\d+", re.ASCII)
+
+#: seconds that a page with a form may stay open
+_FORM_SECONDS = 12 * 3600.0
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A user as the default three or a users file describe one."""
+
+    username: str
+    user_role: str
+    groups: tuple[str, ...] = ()
+    email: str = ""
+    first_name: str = ""
+    last_name: str = ""
+
+
+@dataclass(frozen=True)
+class _Form:
+    """A page of ours with forms in it that somebody has open."""
+
+    until: float
+    #: the sessions of the browser that shows it
+    sessions: list[str]
+
+
+DEFAULT_IDENTITIES = (
+    Identity("admin", "administrator", first_name="Ada", email="admin@example.com"),
+    Identity(
+        "alice",
+        "publisher",
+        ("data-science", "staff"),
+        first_name="Alice",
+        email="alice@example.com",
+    ),
+    Identity("bob", "viewer", first_name="Bob", email="bob@example.com"),
+)
+
+
+class Identities:
+    """The users of one server, and what shows who is who."""
+
+    def __init__(
+        self,
+        store: Store,
+        addresses: Addresses,
+        *,
+        owner_of_job_key: Callable[[str], str | None],
+    ) -> None:
+        self._store = store
+        self._addresses = addresses
+        self._owner_of_job_key = owner_of_job_key
+        self._by_guid: dict[str, User] = {}
+        self._by_key: dict[str, User] = {}
+        self._sessions: dict[str, str] = {}
+        self._forms: dict[str, _Form] = {}
+        #: the name of the session's cookie, set once the server listens
+        self.cookie = ""
+
+    def seed(self, identities: tuple[Identity, ...]) -> None:
+        """Make the records agree with `identities`.
+
+        A user who is known already keeps their GUID and key; one who is no longer
+        named is locked, and what they own stays.
+        """
+        with self._store.session() as session:
+            groups = {group.name: group for group in session.scalars(select(Group))}
+            users = {user.username: user for user in session.scalars(select(User))}
+            for user in users.values():
+                user.locked = True
+            for identity in identities:
+                for name in identity.groups:
+                    if name not in groups:
+                        groups[name] = Group(name=name)
+                known = users.get(identity.username)
+                user = known or User(username=identity.username, user_role=identity.user_role)
+                session.add(user)
+                user.user_role = identity.user_role
+                user.email = identity.email
+                user.first_name = identity.first_name
+                user.last_name = identity.last_name
+                user.groups = [groups[name] for name in identity.groups]
+                user.locked = False
+        with self._store.session() as session:
+            everyone = session.scalars(select(User).order_by(User.username)).all()
+        self._by_guid = {user.guid: user for user in everyone}
+        self._by_key = {user.api_key: user for user in everyone if not user.locked}
+
+    def all(self) -> list[User]:
+        """Every user who may come in, by name."""
+        return [user for user in self._by_guid.values() if not user.locked]
+
+    def get(self, guid: str) -> User | None:
+        """A user, locked or not, by GUID."""
+        return self._by_guid.get(guid)
+
+    def groups(self) -> list[Group]:
+        """Every group, by name."""
+        with self._store.session() as session:
+            return list(session.scalars(select(Group).order_by(Group.name)))
+
+    def from_key(self, headers: Mapping[str, str]) -> User | None:
+        """The owner of the API key that a request carries; None where it carries none.
+
+        A key that nobody has raises `Unauthenticated`, so that a wrong key is never
+        mistaken for an anonymous visit.
+        """
+        for header in KEY_HEADERS:
+            if header not in headers:
+                continue
+            scheme, _, key = headers[header].partition(" ")
+            if scheme.lower() == "key":
+                return self._owner(key.strip())
+        return None
+
+    def from_request(self, request: web.Request) -> User | None:
+        """The visitor: by key, else by the session of a browser on a page of ours."""
+        if user := self.from_key(request.headers):
+            return user
+        if not self._addresses.is_own_page(request):
+            return None
+        return self.from_session(request)
+
+    def from_session(self, request: web.Request) -> User | None:
+        """Who signed in with this browser. Two session cookies, one of them planted, are none."""
+        return self._of_sessions(self._session_tokens(request))
+
+    def sign_in(self, username: str) -> str | None:
+        """A new session's token for the user of that name, if there is one."""
+        for user in self.all():
+            if user.username == username:
+                token = secrets.token_urlsafe(32)
+                self._sessions[token] = user.guid
+                return token
+        return None
+
+    def open_form(self, request: web.Request) -> str:
+        """A token for the forms of a page, by which the page's requests are known to be its own.
+
+        They will not carry the session's cookie, as the page has no origin, so the form
+        remembers which session it was opened in.
+        """
+        now = time.monotonic()
+        self._forms = {token: form for token, form in self._forms.items() if form.until > now}
+        token = secrets.token_urlsafe(32)
+        self._forms[token] = _Form(now + _FORM_SECONDS, self._session_tokens(request))
+        return token
+
+    def take_form(self, token: str) -> bool:
+        """Whether this form was opened here and not answered before; ends the session it shows."""
+        form = self._forms.pop(token, None)
+        if form is None or form.until <= time.monotonic():
+            return False
+        for session in form.sessions:
+            self._sessions.pop(session, None)
+        return True
+
+    def from_form(self, token: str) -> User | None:
+        """Who has the page open that this token is of, while the session it shows lasts.
+
+        Raises `Forbidden` for a token that is not of an open page.
+        """
+        form = self._forms.get(token)
+        if form is None or form.until <= time.monotonic():
+            raise Forbidden("This page is out of date, or is not one of ours. Open it again.")
+        return self._of_sessions(form.sessions)
+
+    def _of_sessions(self, tokens: list[str]) -> User | None:
+        if len(tokens) != 1:
+            return None
+        user = self._by_guid.get(self._sessions.get(tokens[0], ""))
+        return user if user and not user.locked else None
+
+    def _session_tokens(self, request: web.Request) -> list[str]:
+        """The values of our session cookie in a request."""
+        if "Cookie" not in request.headers:
+            return []
+        cookies = request.headers.getall("Cookie")
+        pairs = (pair.partition("=") for cookie in cookies for pair in cookie.split(";"))
+        return [value.strip() for name, _, value in pairs if name.strip() == self.cookie]
+
+    def _owner(self, key: str) -> User:
+        owner = self._owner_of_job_key(key)
+        user = self._by_guid.get(owner) if owner else self._by_key.get(key)
+        if user is None or user.locked:
+            raise Unauthenticated("The API key is not valid.")
+        return user
+
+
+def wants_page(request: web.Request) -> bool:
+    """Whether a person in a browser asks for a page, and not a program, or for the API."""
+    return (
+        (request.method in ("GET", "HEAD") or request.path.startswith((SIGN_IN, DASHBOARD)))
+        and not request.path.startswith(_FOR_PROGRAMS)
+        and "text/html" in request.headers.get("Accept", "")
+        and not any(header in request.headers for header in KEY_HEADERS)
+    )
+
+
+def session_cookie(port: int) -> str:
+    """The name of the cookie of a browser that has signed in to the server at a port.
+
+    Browsers do not tell ports apart, so servers on one host that had one name for it would
+    sign each other's visitors out.
+    """
+    return f"local-connect-session-{port}"
+
+
+def is_session(name: str) -> bool:
+    """Whether a cookie of that name is a session of ours, or of a server at another port."""
+    return _SESSION_COOKIE.fullmatch(name) is not None
+
+
+def without_session(cookie: str) -> str:
+    """A `Cookie` header less our session, and those of servers at other ports."""
+    pairs = (pair.strip() for pair in cookie.split(";"))
+    return "; ".join(pair for pair in pairs if not is_session(pair.partition("=")[0].strip()))

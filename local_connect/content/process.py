@@ -1,0 +1,343 @@
+"""Runs one app inside a content process, in the content's own environment.
+
+Started by `runtime.processes` as a script, with the content's interpreter and the bundle's
+directory as working directory. It must run on every Python that content may ask
+for, so it uses no syntax newer than Python 3.9's. A WSGI app is served by the standard library;
+the packages that serve an ASGI app are borrowed from the server's installation: nothing else of
+that is within reach of the app, and neither are they, so it gets its own where it has one of the
+same name.
+
+It says `ready` on the socket it inherits once it listens, and ends itself and its
+children when the other end of that socket is gone: a content process never outlives
+its server, however the server died.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import importlib.machinery
+import importlib.util
+import inspect
+import io
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+#: set by the gateway on each request, and by nobody else
+ENVIRON_HEADER = "HTTP_X_LOCAL_CONNECT_ENVIRON"
+
+#: tried in this order where the entry point names a module alone (documented)
+USUAL_NAMES = ("app", "application", "create_app", "make_app")
+
+#: Where an API's console is looked for, in this order, each with a slash at its end and without:
+#: where Flasgger, FastAPI and APIFlask, Swagger UI's blueprints, Connexion and ReDoc put theirs.
+CONSOLES = ("apidocs", "docs", "swagger-ui", "swagger", "ui", "redoc", "openapi")
+
+#: what one of them is in the page of every console
+CONSOLE_MARKS = (b"swagger", b"redoc", b"rapidoc", b"openapi")
+
+#: bytes of a page in which they are looked for
+CONSOLE_BYTES = 1 << 16
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    lifeline = socket.socket(fileno=arguments.lifeline)
+    threading.Thread(target=end_with_server, args=(lifeline,), daemon=True).start()
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    # the app sees its own directory first, not the directory of this file
+    sys.path[0] = os.getcwd()  # noqa: PTH109 (the path is text)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    run = run_asgi if arguments.app_mode == "python-fastapi" else run_wsgi
+    run(arguments, lambda: lifeline.sendall(b"ready\n"))
+
+
+def run_wsgi(arguments: argparse.Namespace, ready: Callable[[], None]) -> None:
+    wsgi = load_server(arguments)
+    app = load_app_or_exit(arguments.entrypoint, check_wsgi)
+    app = environ_middleware(root_api_console_middleware(app))
+    server = wsgi.Server(app, show, threads=arguments.threads)
+    server.listen(arguments.socket)
+    ready()
+    while True:
+        signal.pause()
+
+
+def run_asgi(arguments: argparse.Namespace, ready: Callable[[], None]) -> None:
+    with borrowed(arguments.packages):
+        asgi = load_server(arguments)
+        server = asgi.Server(ready)
+    server.run(lambda: load_app_or_exit(arguments.entrypoint, check_asgi), arguments.socket)
+
+
+def load_server(arguments: argparse.Namespace) -> Any:
+    """The module that serves this type of content: of the server's installation, as this one is."""
+    spec = importlib.util.spec_from_file_location("content_server", arguments.server)
+    assert spec is not None  # noqa: S101 (it is beside this file)
+    assert spec.loader is not None  # noqa: S101
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--entrypoint", required=True)
+    parser.add_argument("--socket", required=True)
+    parser.add_argument("--lifeline", type=int, required=True)
+    parser.add_argument("--app-mode", required=True)
+    parser.add_argument("--packages", type=json.loads, required=True)
+    parser.add_argument("--server", required=True)
+    parser.add_argument("--threads", type=int, required=True)
+    return parser.parse_args()
+
+
+def end_with_server(lifeline: socket.socket) -> None:
+    """Wait until the server is gone, then end this process and all that it started."""
+    with contextlib.suppress(OSError):
+        lifeline.recv(1)
+    os.killpg(os.getpgid(0), signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def borrowed(packages: dict[str, str]) -> Iterator[None]:
+    """Let packages be imported from the directories that hold them, and by nobody afterwards.
+
+    They must import all that they need while this lasts.
+    """
+
+    class Finder:
+        @staticmethod
+        def find_spec(name: str, path: Any = None, target: Any = None) -> Any:  # noqa: ARG004
+            if name not in packages:
+                return None
+            return importlib.machinery.PathFinder.find_spec(name, [packages[name]])
+
+    sys.meta_path.insert(0, Finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(Finder)
+        for name in [*sys.modules]:
+            if name.partition(".")[0] in packages:
+                del sys.modules[name]
+
+
+def load_app_or_exit(entrypoint: str, check: Callable[[str, Any], None]) -> Any:
+    try:
+        app = load_app(entrypoint)
+        check(entrypoint, app)
+        return app
+    except Exception as error:
+        show(error)
+        sys.exit(1)
+
+
+def load_app(entrypoint: str) -> Any:
+    """The app that `module[:object]` names; a factory is called."""
+    module_name, _, names = entrypoint.partition(":")
+    target: Any = importlib.import_module(module_name)
+    if not names:
+        names = usual_name(target)
+    for name in names.replace("()", "").split("."):
+        if not hasattr(target, name):
+            raise AttributeError(
+                f"The entry point {entrypoint} names {name!r}, which "
+                f"{getattr(target, '__name__', target)} does not have."
+            )
+        target = getattr(target, name)
+    if names.endswith("()"):
+        target = target()
+    if not callable(target):
+        raise TypeError(f"The entry point {entrypoint} is a {type(target).__name__}, not an app.")
+    return target
+
+
+def check_wsgi(entrypoint: str, app: Any) -> None:
+    """Refuse what would fail each request, with an error that does not say why."""
+    if any(inspect.iscoroutinefunction(call) for call in (app, type(app).__call__)):
+        raise TypeError(
+            f"The entry point {entrypoint} is an ASGI app, such as one of FastAPI: "
+            "deploy it as fastapi, not as api."
+        )
+
+
+def check_asgi(entrypoint: str, app: Any) -> None:
+    """Refuse what cannot take a scope, `receive` and `send`."""
+    try:
+        signature = inspect.signature(app)
+    except (TypeError, ValueError):
+        # not everything that can be called says how
+        return
+    try:
+        signature.bind({}, None, None)
+    except TypeError:
+        raise TypeError(
+            f"The entry point {entrypoint} is no ASGI app. If it is a WSGI app, such as one of "
+            "Flask, deploy it as api, not as fastapi."
+        ) from None
+
+
+def usual_name(module: ModuleType) -> str:
+    """The first of the usual names that the module has, written as a call for a factory."""
+    for name in USUAL_NAMES:
+        if hasattr(module, name):
+            return f"{name}()" if name in ("create_app", "make_app") else name
+    raise AttributeError(
+        f"The entry point names the module {module.__name__} alone, "
+        f"and it has none of {', '.join(USUAL_NAMES)}."
+    )
+
+
+def environ_middleware(app: Callable[..., Any]) -> Callable[..., Any]:
+    """Give the app the WSGI environ that the gateway decided on: mount, host, scheme, client."""
+
+    def wrapped(environ: dict[str, Any], start_response: Any) -> Any:
+        decided = json.loads(environ.pop(ENVIRON_HEADER))
+        mount = decided["SCRIPT_NAME"]
+        environ["PATH_INFO"] = environ["PATH_INFO"][len(mount) :] or "/"
+        environ.update(decided)
+        answer = app(environ, start_response)
+        return without_body(answer) if environ["REQUEST_METHOD"] == "HEAD" else answer
+
+    return wrapped
+
+
+def root_api_console_middleware(app: Callable[..., Any]) -> Callable[..., Any]:
+    """Lead a person who opens an app without a root of its own to the app's console.
+
+    Connect has a middleware of this name (seen in a traceback); that it does this, and where it
+    looks, is inferred. Only a 404 for a page at the mount itself is ever replaced, so an app that
+    answers there, and a program that does not ask for `text/html`, meet nothing of this. An app
+    that begins its answer only while that is read is left alone.
+    """
+
+    def wrapped(environ: dict[str, Any], start_response: Any) -> Any:
+        if not wants_page_of_root(environ):
+            return app(environ, start_response)
+        held: list[tuple[Any, ...]] = []
+        written: list[bytes] = []
+        returned = False
+
+        def start(status: str, headers: Any, exc_info: Any = None) -> Any:
+            if returned or not status.startswith("404"):
+                held.clear()
+                return start_response(status, headers, exc_info)
+            held[:] = [(status, headers, exc_info)]
+            return written.append
+
+        visit = environ.copy()
+        answer = app(environ, start)
+        returned = True
+        if not held:
+            return answer
+        console = find_console(app, visit)
+        if console:
+            location = f"{visit['SCRIPT_NAME']}/{console}"
+            start_response(
+                "307 Temporary Redirect",
+                [("Location", location), ("Vary", "Accept"), ("Content-Length", "0")],
+            )
+            return without_body(answer)
+        write = start_response(*held[0])
+        for chunk in written:
+            write(chunk)
+        return answer
+
+    return wrapped
+
+
+def wants_page_of_root(environ: dict[str, Any]) -> bool:
+    return (
+        environ["REQUEST_METHOD"] in ("GET", "HEAD")
+        and environ["PATH_INFO"] == "/"
+        and "text/html" in environ.get("HTTP_ACCEPT", "")
+    )
+
+
+def find_console(app: Callable[..., Any], visit: dict[str, Any]) -> str | None:
+    """The path below the mount of the app's console, as this visitor would find it."""
+    for name in CONSOLES:
+        for path in (f"{name}/", name):
+            if is_console(app, visit, path):
+                return path
+    return None
+
+
+def is_console(app: Callable[..., Any], visit: dict[str, Any], path: str) -> bool:
+    """Whether the app has a page at this path that looks like a console."""
+    begun: list[tuple[str, Any]] = []
+    page = bytearray()
+
+    def start(status: str, headers: Any, exc_info: Any = None) -> Any:  # noqa: ARG001
+        begun[:] = [(status, headers)]
+        return page.extend
+
+    environ = {
+        **visit,
+        "REQUEST_METHOD": "GET",
+        "PATH_INFO": f"/{path}",
+        "REQUEST_URI": f"{visit['SCRIPT_NAME']}/{path}",
+        "QUERY_STRING": "",
+        "wsgi.input": io.BytesIO(),
+    }
+    environ.pop("CONTENT_LENGTH", None)
+    try:
+        answer = app(environ, start)
+        try:
+            for chunk in answer:
+                page += chunk
+                if len(page) >= CONSOLE_BYTES:
+                    break
+        finally:
+            if hasattr(answer, "close"):
+                answer.close()
+    except Exception:
+        return False
+    return any(status.startswith("200") and is_html(headers) for status, headers in begun) and any(
+        mark in page.lower() for mark in CONSOLE_MARKS
+    )
+
+
+def is_html(headers: list[tuple[str, str]]) -> bool:
+    return any(
+        name.lower() == "content-type" and value.lower().startswith("text/html")
+        for name, value in headers
+    )
+
+
+def without_body(answer: Any) -> list[bytes]:
+    """Begin an answer, so that it has its headers, and drop its body: HEAD has none.
+
+    Not every app sees to that, and one that never ends would be read for ever.
+    """
+    try:
+        for _ in answer:
+            break
+    finally:
+        if hasattr(answer, "close"):
+            answer.close()
+    return []
+
+
+def show(error: BaseException) -> None:
+    """Print the app's own traceback, without the frames of the server's."""
+    frames = error.__traceback__
+    ours = (os.path.dirname(__file__), "importlib")  # noqa: PTH120 (the path is text)
+    while frames and any(part in frames.tb_frame.f_code.co_filename for part in ours):
+        frames = frames.tb_next
+    print("".join(traceback.format_exception(type(error), error, frames)), end="", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

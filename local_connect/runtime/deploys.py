@@ -1,0 +1,317 @@
+"""The way of a bundle to a live process: environment, process, activate."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+from sqlalchemy import delete, select
+
+from local_connect.config import SchedulingDefaults
+from local_connect.errors import Conflict, NotFound
+from local_connect.records.store import Bundle, Content, EnvironmentVariable, Store, now
+from local_connect.runtime.bundles import Manifest
+from local_connect.runtime.environments import Environments, Pythons
+from local_connect.runtime.history import History, Kind
+from local_connect.runtime.pools import Processes
+from local_connect.runtime.processes import (
+    ContentProcess,
+    Launch,
+    ProcessFailed,
+    content_environment,
+)
+from local_connect.runtime.tasks import Task, TaskFailed, Tasks
+
+
+class Deploys:
+    """Builds, launches and activates bundles; one at a time for each content."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        environments: Environments,
+        processes: Processes,
+        tasks: Tasks,
+        history: History,
+        pythons: Pythons,
+        scheduling: SchedulingDefaults,
+    ) -> None:
+        self._store = store
+        self._environments = environments
+        self._processes = processes
+        self._tasks = tasks
+        self._history = history
+        self._pythons = pythons
+        self._scheduling = scheduling
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        #: where content processes reach this server, set once it listens
+        self.server_url = ""
+
+    def start(self, user_guid: str, content_guid: str, bundle_id: int, *, activate: bool) -> Task:
+        """Begin a deployment for this user, in the background and on record."""
+        work = partial(self._deploy, content_guid, bundle_id, activate)
+        return self._begin(user_guid, content_guid, bundle_id, "deploy", work, activate=activate)
+
+    def start_build(self, user_guid: str, content_guid: str, bundle_id: int) -> Task:
+        """Begin to make a bundle's environment, without starting or activating anything."""
+        work = partial(self._build_alone, content_guid, bundle_id)
+        return self._begin(user_guid, content_guid, bundle_id, "build", work, activate=False)
+
+    def _begin(
+        self,
+        user_guid: str,
+        content_guid: str,
+        bundle_id: int,
+        kind: Kind,
+        work: Callable[[Task], Awaitable[None]],
+        *,
+        activate: bool,
+    ) -> Task:
+        return self._tasks.start(
+            user_guid,
+            work,
+            at_start=partial(
+                self._history.begin,
+                content_guid=content_guid,
+                bundle_id=bundle_id,
+                kind=kind,
+                activate=activate,
+            ),
+            at_end=self._history.end,
+        )
+
+    async def _deploy(self, content_guid: str, bundle_id: int, activate: bool, task: Task) -> None:
+        """Bring a bundle up and, with `activate`, make it the one that is served.
+
+        Connect's own words go to the task's log. A bundle that cannot be built or
+        does not start raises `TaskFailed`; what was served before still is.
+        """
+        async with self._locks[content_guid]:
+            bundle = self.check(content_guid, bundle_id)
+            await self._build(task, bundle)
+            await task.log(f"Launching {_kind(Manifest.parse(bundle.manifest))}...")
+            try:
+                await self.process(content_guid, bundle_id, retry=True)
+            except ProcessFailed as failure:
+                for line in failure.output:
+                    await task.log(line)
+                raise TaskFailed(str(failure)) from failure
+            if activate:
+                self._activate(bundle)
+                self.retire(content_guid, keep=bundle_id)
+                self._keep_minimum(content_guid, bundle_id)
+
+    async def _build_alone(self, content_guid: str, bundle_id: int, task: Task) -> None:
+        async with self._locks[content_guid]:
+            await self._build(task, self.check(content_guid, bundle_id))
+
+    async def delete(self, content_guid: str, bundle_id: int) -> None:
+        """Delete a bundle that is not active, and the environment that only it used."""
+        async with self._locks[content_guid]:
+            bundle = self.check(content_guid, bundle_id)
+            with self._store.session() as session:
+                content = session.query(Content).filter_by(guid=content_guid).one()
+                if content.bundle_id == bundle.id:
+                    raise Conflict("The active bundle cannot be deleted.", code=0)
+                session.delete(session.get_one(Bundle, bundle.id))
+            self._processes.retire(bundle.id)
+            await self._remove([bundle.id])
+
+    async def delete_content(self, content: Content) -> None:
+        """Delete content with all its bundles; its processes finish what they have."""
+        async with self._locks[content.guid]:
+            self.retire(content.guid)
+            with self._store.session() as session:
+                bundle_ids = list(
+                    session.scalars(select(Bundle.id).filter_by(content_guid=content.guid))
+                )
+                # whatever belongs to it goes by the database's own cascade
+                session.execute(delete(Content).filter_by(id=content.id))
+            await self._remove(bundle_ids)
+
+    async def clean(self) -> None:
+        """Remove environments that no bundle uses."""
+        with self._store.session() as session:
+            used = session.scalars(
+                select(Bundle.environment).where(Bundle.environment.is_not(None))
+            )
+            names = {name for name in used if name}
+        await self._environments.clean(names)
+
+    async def _remove(self, bundle_ids: list[int]) -> None:
+        for bundle_id in bundle_ids:
+            directory = self._store.bundle_directory(bundle_id)
+            await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+        await self.clean()
+
+    def resume(self) -> None:
+        """Start what the content of a server that has just started is to have."""
+        with self._store.session() as session:
+            active = session.query(Content).where(Content.bundle_id.is_not(None)).all()
+        for content in active:
+            if self._setting(content, "min_processes") and content.bundle_id is not None:
+                self._keep_minimum(content.guid, content.bundle_id)
+
+    async def process(
+        self, content_guid: str, bundle_id: int, *, retry: bool = False
+    ) -> ContentProcess:
+        """The process that serves a built bundle, started if need be.
+
+        Raises `ProcessFailed`. One that has just failed fails again, unless `retry` is set.
+        """
+        launch = partial(self._launch, content_guid, bundle_id)
+        return await self._processes.get(bundle_id, launch, retry=retry)
+
+    async def replace(self, content_guid: str) -> None:
+        """Let changed settings and variables take effect, by processes that replace the old."""
+        with self._store.session() as session:
+            content = session.query(Content).filter_by(guid=content_guid).one()
+        self.retire(content_guid, keep=content.bundle_id)
+        if content.bundle_id is not None:
+            await self._processes.replace(
+                content.bundle_id,
+                partial(self._launch, content_guid, content.bundle_id),
+                self._setting(content, "min_processes"),
+            )
+
+    def retire(self, content_guid: str, *, keep: int | None = None) -> None:
+        """Let the content's processes finish and end, but for those of bundle `keep`."""
+        with self._store.session() as session:
+            bundle_ids = session.scalars(select(Bundle.id).filter_by(content_guid=content_guid))
+            for bundle_id in bundle_ids:
+                if bundle_id != keep:
+                    self._processes.retire(bundle_id)
+
+    def _keep_minimum(self, content_guid: str, bundle_id: int) -> None:
+        with self._store.session() as session:
+            content = session.query(Content).filter_by(guid=content_guid).one()
+        launch = partial(self._launch, content_guid, bundle_id)
+        self._processes.keep(bundle_id, launch, self._setting(content, "min_processes"))
+
+    def _launch(self, content_guid: str, bundle_id: int) -> Launch:
+        """How a process of the bundle starts now; `ProcessFailed` where it has not been built."""
+        with self._store.session() as session:
+            bundle = session.get_one(Bundle, bundle_id)
+            content = session.query(Content).filter_by(guid=content_guid).one()
+            variables = {
+                variable.name: variable.value
+                for variable in session.query(EnvironmentVariable).filter_by(
+                    content_guid=content_guid
+                )
+            }
+        environment = self._environments.get(bundle.environment or "")
+        if environment is None:
+            raise ProcessFailed(f"Bundle {bundle_id} has not been built. Deploy it again.", [])
+        home = self._store.bundle_directory(bundle_id) / "home"
+        home.mkdir(exist_ok=True)
+        manifest = Manifest.parse(bundle.manifest)
+        return Launch(
+            content_guid=content_guid,
+            owner_guid=content.owner_guid,
+            content_name=content.name,
+            bundle_id=bundle_id,
+            app=self._store.app_directory(bundle_id),
+            python=environment.python,
+            app_mode=manifest.app_mode,
+            entrypoint=manifest.entrypoint,
+            environment={
+                **content_environment(environment.python, home),
+                **variables,
+                "CONNECT_SERVER": self.server_url,
+                "CONNECT_CONTENT_GUID": content_guid,
+            },
+            max_processes=self._setting(content, "max_processes"),
+            load_factor=self._setting(content, "load_factor"),
+            threads=self._setting(content, "max_conns_per_process"),
+            init_timeout=self._setting(content, "init_timeout"),
+            idle_timeout=self._setting(content, "idle_timeout"),
+            connection_timeout=self._setting(content, "connection_timeout"),
+            read_timeout=self._setting(content, "read_timeout"),
+        )
+
+    def _setting(self, content: Content, name: str) -> Any:
+        """A scheduling field of the content, or the server's default where it is null."""
+        value = getattr(content, name)
+        return getattr(self._scheduling, name) if value is None else value
+
+    async def _build(self, task: Task, bundle: Bundle) -> None:
+        manifest = Manifest.parse(bundle.manifest)
+        app: Path = self._store.app_directory(bundle.id)
+        await task.log(f"Building {_kind(manifest)}...")
+        python = await self._pythons.choose(manifest)
+        await task.log(
+            f"Bundle requested Python version {manifest.python_version}; "
+            f"using {python.executable} which has version {python.version}"
+        )
+        await task.log(f"Building environment using Python {python.version}")
+        environment = await self._environments.ensure(manifest, app, python, task.log)
+        with self._store.session() as session:
+            record = session.get_one(Bundle, bundle.id)
+            record.environment = environment.name
+            record.py_version = str(python.version)
+        await task.log("Creating lockfile: python/requirements.txt.lock")
+        await task.log(f"Completed Python build against Python version: '{python.version}'")
+
+    def _activate(self, bundle: Bundle) -> None:
+        with self._store.session() as session:
+            content = session.query(Content).filter_by(guid=bundle.content_guid).one()
+            record = session.get_one(Bundle, bundle.id)
+            content.bundle_id = record.id
+            content.app_mode = Manifest.parse(record.manifest).app_mode
+            content.py_version = record.py_version
+            content.last_deployed_time = now()
+
+    def packages(self, content: Content) -> tuple[str, ...] | None:
+        """The packages that the active bundle runs with, as `name==version`."""
+        if content.bundle_id is None:
+            return None
+        environment = self._environments.get(
+            self.check(content.guid, content.bundle_id).environment or ""
+        )
+        return environment.packages if environment else None
+
+    def requirements(self, content: Content) -> tuple[str, ...]:
+        """Those of the packages that the active bundle asks for itself."""
+        packages = self.packages(content)
+        if packages is None or content.bundle_id is None:
+            return ()
+        bundle = self.check(content.guid, content.bundle_id)
+        wanted = self._store.app_directory(bundle.id) / Manifest.parse(bundle.manifest).package_file
+        names = set()
+        for line in wanted.read_text("utf-8", "replace").splitlines():
+            with suppress(InvalidRequirement):
+                names.add(canonicalize_name(Requirement(line.partition("#")[0]).name))
+        return tuple(
+            package
+            for package in packages
+            if canonicalize_name(package.partition("==")[0]) in names
+        )
+
+    def state(self, content: Content) -> str:
+        """Whether content is `live`, `starting`, `failed`, `idle`, or `empty` of bundles."""
+        state = "empty" if content.bundle_id is None else self._processes.state(content.bundle_id)
+        if state != "live" and self._locks[content.guid].locked():
+            return "starting"
+        return state
+
+    def check(self, content_guid: str, bundle_id: int) -> Bundle:
+        """The content's bundle of that id, or an `ApiError`."""
+        with self._store.session() as session:
+            bundle = session.get(Bundle, bundle_id)
+        if bundle is None or bundle.content_guid != content_guid:
+            raise NotFound(f"This content has no bundle {bundle_id}.")
+        return bundle
+
+
+def _kind(manifest: Manifest) -> str:
+    """What Connect's logs call content of this type; for ASGI apps that is inferred."""
+    return "Python API" if manifest.app_mode == "python-api" else "FastAPI application"

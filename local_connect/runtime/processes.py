@@ -1,0 +1,330 @@
+"""One content process: how it is started, reached and ended.
+
+It runs one bundle in the bundle's own environment and in a session of its own, reachable
+through a Unix socket in a directory that only this user can enter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import aiohttp
+
+from local_connect.content import process as content_process
+from local_connect.log import log
+from local_connect.runtime.jobs import JobLog, Jobs
+from local_connect.runtime.upstream import HEADER_BYTES, Upstream
+
+#: lines of a process's output that are kept
+_OUTPUT_LINES = 500
+
+#: seconds that a process told to stop may take before it is killed
+_GRACE = 5.0
+
+#: seconds to read what a process printed last, while another may hold its output open
+_LAST_WORDS = 1.0
+
+#: seconds from the first closed socket of a process that dies to its end
+_DYING = 0.5
+
+#: bytes of one line that a process prints; a longer one is dropped
+_LINE_BYTES = 1 << 20
+
+#: what of our own installation serves ASGI apps: pure Python, so any Python runs it
+_ASGI_PACKAGES = ("uvicorn", "h11", "wsproto", "click", "typing_extensions")
+
+
+class ProcessFailed(Exception):
+    """A process that did not come up; `output` holds what it printed."""
+
+    def __init__(self, message: str, output: list[str]) -> None:
+        super().__init__(message)
+        self.output = output
+
+
+class ProcessTooSlow(ProcessFailed):
+    """A process that was not ready in time."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """All that a process needs to run one bundle."""
+
+    content_guid: str
+    owner_guid: str
+    #: shown before each line that the process prints
+    content_name: str
+    bundle_id: int
+    app: Path
+    python: Path
+    #: the type of content, which says how it is served
+    app_mode: str
+    entrypoint: str
+    #: the whole environment of the process; nothing of the server's is added
+    environment: Mapping[str, str]
+    max_processes: int
+    load_factor: float
+    #: requests that a process answers at a time
+    threads: int
+    init_timeout: float
+    idle_timeout: float
+    connection_timeout: float
+    read_timeout: float
+
+    @property
+    def is_asgi(self) -> bool:
+        return self.app_mode == "python-fastapi"
+
+
+class ContentProcess:
+    """One running process, the connections to it and its last lines of output."""
+
+    def __init__(
+        self,
+        launch: Launch,
+        *,
+        job_key: str,
+        jobs: Jobs,
+        socket_path: Path,
+        at_end: Callable[[], object],
+    ) -> None:
+        self.launch = launch
+        self.job_key = job_key
+        self.started = time.monotonic()
+        self.output: deque[str] = deque(maxlen=_OUTPUT_LINES)
+        self.requests = 0
+        #: whether it cannot be reached any more, which shows before its end is known
+        self.lost = False
+        self._last_used = self.started
+        self._jobs = jobs
+        self._at_end = at_end
+        self._socket = socket_path
+        #: the connections to this process that requests share
+        self.upstream = Upstream(
+            socket_path,
+            connection_timeout=launch.connection_timeout,
+            read_timeout=launch.read_timeout,
+        )
+        self._socket_client: aiohttp.ClientSession | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self._lifeline: socket.socket | None = None
+        self._output: asyncio.ReadTransport | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def socket_client(self) -> aiohttp.ClientSession:
+        """A client for WebSockets, whose every connection leads to this process: one for each.
+
+        uvicorn closes one on which it has refused a handshake, but does not say so.
+        """
+        if self._socket_client is None:
+            self._socket_client = aiohttp.ClientSession(
+                connector=aiohttp.UnixConnector(path=str(self._socket), limit=0, force_close=True),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+                max_line_size=HEADER_BYTES,
+                max_field_size=HEADER_BYTES,
+            )
+        return self._socket_client
+
+    @property
+    def alive(self) -> bool:
+        return not self.lost and self._process is not None and self._process.returncode is None
+
+    def idles(self) -> bool:
+        """Whether it has had nothing to do for its `idle_timeout`."""
+        unused = time.monotonic() - self._last_used
+        return not self.requests and unused > self.launch.idle_timeout
+
+    async def start(self) -> None:
+        """Return once the app listens; raise `ProcessFailed` if it ends or takes too long."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        self._lifeline = ours
+        output, printed = await self._open_output()
+        server = "asgi.py" if self.launch.is_asgi else "wsgi.py"
+        with theirs, printed:
+            self._process = await asyncio.create_subprocess_exec(
+                str(self.launch.python),
+                content_process.__file__,
+                *("--entrypoint", self.launch.entrypoint),
+                *("--socket", str(self._socket)),
+                *("--lifeline", str(theirs.fileno())),
+                *("--app-mode", self.launch.app_mode),
+                *("--packages", json.dumps(_asgi_packages() if self.launch.is_asgi else {})),
+                *("--server", str(Path(content_process.__file__).with_name(server))),
+                *("--threads", str(self.launch.threads)),
+                cwd=self.launch.app,
+                env=self.launch.environment,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=printed,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+        job_log = self._jobs.begin(
+            self.job_key,
+            content_guid=self.launch.content_guid,
+            bundle_id=self.launch.bundle_id,
+            app_mode=self.launch.app_mode,
+            pid=self._process.pid,
+        )
+        self._reader = asyncio.create_task(self._read_output(output, job_log))
+        try:
+            async with asyncio.timeout(self.launch.init_timeout):
+                ready = await asyncio.get_running_loop().sock_recv(ours, 16)
+        except TimeoutError:
+            await self.stop()
+            raise ProcessTooSlow(
+                f"The app was not ready within {self.launch.init_timeout:g} seconds "
+                "(its init_timeout).",
+                list(self.output),
+            ) from None
+        except BaseException:
+            await self.stop()
+            raise
+        if not ready:
+            status = await self._process.wait()
+            await self.stop()
+            raise ProcessFailed(
+                f"The app did not start: its process ended with status {status}.",
+                list(self.output),
+            )
+
+    async def ends(self) -> bool:
+        """Whether it ends now that it has broken off an answer.
+
+        Its sockets close one by one before its end is known, so without a moment's wait
+        the next request might still go to it.
+        """
+        assert self._process is not None  # noqa: S101 (started before)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DYING):
+                await self._process.wait()
+        return not self.alive
+
+    async def drain(self, seconds: float) -> None:
+        """Wait until no request is under way, but not longer than `seconds`."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            log(f"{self.launch.content_name}: requests were cut short when its process stopped")
+
+    async def stop(self) -> None:
+        """End the process and whatever it started; close all that belongs to it."""
+        self.upstream.close()
+        if self._socket_client:
+            await self._socket_client.close()
+        if self._process:
+            if self.alive:
+                self._process.send_signal(signal.SIGTERM)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_GRACE):
+                        await self._process.wait()
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            await self._process.wait()
+        if self._lifeline:
+            self._lifeline.close()
+        if self._reader:
+            await asyncio.wait((self._reader,), timeout=_LAST_WORDS)
+            self._reader.cancel()
+        if self._output:
+            self._output.close()
+        self._socket.unlink(missing_ok=True)
+        self._jobs.end(self.job_key, self._process.returncode if self._process else None)
+        self._at_end()
+
+    def begin(self) -> None:
+        """Count one request as under way, for idling and draining, until `finish`."""
+        self.requests += 1
+        self._idle.clear()
+
+    def finish(self) -> None:
+        """A request that had begun is over, in whatever way."""
+        self.requests -= 1
+        self._last_used = time.monotonic()
+        if not self.requests:
+            self._idle.set()
+
+    async def _open_output(self) -> tuple[asyncio.StreamReader, IO[bytes]]:
+        """Both ends of a pipe of our own.
+
+        asyncio waits with a process for everyone who holds a pipe of asyncio's making open,
+        and a daemon that the app has left behind may hold it for ever.
+        """
+        output = asyncio.StreamReader(limit=_LINE_BYTES)
+        read_end, write_end = os.pipe()
+        self._output, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(output), os.fdopen(read_end, "rb", 0)
+        )
+        return output, os.fdopen(write_end, "wb", 0)
+
+    async def _read_output(self, output: asyncio.StreamReader, job_log: JobLog) -> None:
+        while True:
+            try:
+                raw = await output.readline()
+            except ValueError:
+                # a line longer than the reader's limit: what was read of it is dropped
+                continue
+            if not raw:
+                return
+            line = raw.decode("utf-8", "replace").rstrip("\r\n")
+            self.output.append(line)
+            job_log.write(line)
+            log(f"{self.launch.content_name} | {line}")
+
+
+def _asgi_packages() -> dict[str, str]:
+    """The packages that serve ASGI apps, and the directories that hold them."""
+    found = {}
+    for name in _ASGI_PACKAGES:
+        spec = importlib.util.find_spec(name)
+        assert spec is not None  # noqa: S101 (this package requires it)
+        assert spec.origin is not None  # noqa: S101
+        module = Path(spec.origin)
+        found[name] = str(module.parents[1] if module.name == "__init__.py" else module.parent)
+    return found
+
+
+def socket_directory(data: Path) -> Path:
+    """A fresh private directory for sockets, in place of the one that the last server left.
+
+    It is not in the data directory, because a Unix socket's name may have about 100 bytes only.
+    """
+    link = data / "sockets"
+    if link.is_symlink():
+        shutil.rmtree(link.readlink(), ignore_errors=True)
+        link.unlink()
+    directory = Path(tempfile.mkdtemp(prefix="local-connect-"))
+    link.symlink_to(directory)
+    return directory
+
+
+def content_environment(python: Path, home: Path) -> dict[str, str]:
+    """The part of a content process's environment that is the same for all content."""
+    return {
+        "PATH": f"{python.parent}{os.pathsep}{os.defpath}",
+        "HOME": str(home),
+        "LANG": "C.UTF-8" if sys.platform != "darwin" else "en_US.UTF-8",
+        "POSIT_PRODUCT": "CONNECT",
+        "RSTUDIO_PRODUCT": "CONNECT",
+    }

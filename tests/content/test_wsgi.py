@@ -1,0 +1,268 @@
+"""What serves an app inside its process: WSGI as it is written, and apps that do not keep to it."""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+
+import httpx
+import pytest
+
+from tests.deployed import Content
+from tests.gateway.wire import Wire
+from tests.publishing import publish
+from tests.servers import LocalConnect, eventually
+
+#: of the requests that the process answers at a time
+THREADS = 2
+
+APP = """
+import os
+import sys
+import threading
+import time
+from wsgiref.validate import validator
+
+PLAIN = [("Content-Type", "text/plain")]
+lock = threading.Lock()
+now = most = 0
+
+
+@validator
+def sound(environ, start_response):
+    body = environ["wsgi.input"]
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    text = body.readline(length) + body.read(length)
+    start_response("200 OK", PLAIN)
+    return [text]
+
+
+def fails(environ, start_response):
+    raise RuntimeError("failed on purpose")
+
+
+def exits(environ, start_response):
+    sys.exit("exited on purpose")
+
+
+def fails_late(environ, start_response):
+    start_response("200 OK", PLAIN)
+    yield b"begun"
+    raise RuntimeError("failed late")
+
+
+def changes_its_mind(environ, start_response):
+    start_response("200 OK", [("X-First", "1")])
+    try:
+        raise RuntimeError("caught")
+    except RuntimeError:
+        start_response("503 Not Now", [("X-Second", "2")], sys.exc_info())
+    return [b"not ", b"now"]
+
+
+def changes_its_mind_late(environ, start_response):
+    write = start_response("200 OK", PLAIN)
+    write(b"begun")
+    try:
+        raise RuntimeError("too late")
+    except RuntimeError:
+        start_response("503 Not Now", [], sys.exc_info())
+    return [b"not now"]
+
+
+def twice(environ, start_response):
+    start_response("200 OK", PLAIN)
+    start_response("200 OK", PLAIN)
+    return []
+
+
+def never(environ, start_response):
+    return [b"unasked"]
+
+
+def nothing(environ, start_response):
+    start_response("200 OK", PLAIN)
+
+
+def text(environ, start_response):
+    start_response("200 OK", PLAIN)
+    return ["text"]
+
+
+def of_the_connection(environ, start_response):
+    start_response("200 OK", [("Transfer-Encoding", "chunked")])
+    return []
+
+
+def two_lines(environ, start_response):
+    start_response("200 OK", [("X-A", "1\\r\\nX-B: 2")])
+    return []
+
+
+def negative(environ, start_response):
+    start_response("200 OK", [("Content-Length", "-1")])
+    return [b"x"]
+
+
+def short(environ, start_response):
+    start_response("200 OK", [("Content-Length", "10")])
+    return [b"short"]
+
+
+def long(environ, start_response):
+    start_response("200 OK", [("Content-Length", "4")])
+    return [b"lon", b"ger", b"still"]
+
+
+def closes(environ, start_response):
+    start_response("200 OK", PLAIN)
+
+    class Body(list):
+        def close(self):
+            raise RuntimeError("failed at the end")
+
+    return Body([b"whole"])
+
+
+def counts(environ, start_response):
+    global now, most
+    with lock:
+        now += 1
+        most = max(most, now)
+    time.sleep(0.1)
+    with lock:
+        now -= 1
+    start_response("200 OK", PLAIN)
+    return [str(most).encode()]
+
+
+def pid(environ, start_response):
+    start_response("200 OK", PLAIN)
+    return [str(os.getpid()).encode()]
+
+
+def kept(environ, start_response):
+    start_response("200 OK", PLAIN)
+    try:
+        size = os.fstat(environ["wsgi.input"].fileno()).st_size
+    except OSError:
+        return [b"in memory"]
+    return [f"{size} bytes in a file".encode()]
+
+
+def app(environ, start_response):
+    return globals()[environ["PATH_INFO"][1:]](environ, start_response)
+"""
+
+
+@pytest.fixture(scope="module")
+def site(server: LocalConnect) -> Content:
+    return publish(server, APP, max_processes=1, max_conns_per_process=THREADS, read_timeout=20)
+
+
+def ask(site: Content, path: str, *, method: str = "GET", body: bytes = b"") -> httpx.Response:
+    return site.server.request(method, site.path + path, user=None, content=body)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("body", [b"", b"one line\nand more"])
+def test_wsgi_as_it_is_written(site: Content, method: str, body: bytes) -> None:
+    answer = ask(site, "sound", method=method, body=body)
+    assert answer.status_code == 200
+    assert answer.content == (b"" if method == "HEAD" else body)
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("fails", "RuntimeError: failed on purpose"),
+        ("exits", "SystemExit: exited on purpose"),
+        ("twice", "start_response was called twice"),
+        ("never", "without calling start_response"),
+        ("nothing", "TypeError"),
+        ("text", "TypeError"),
+        ("of_the_connection", "Transfer-Encoding is the server's own"),
+        ("two_lines", "more than one line"),
+        ("negative", "Content-Length of -1"),
+    ],
+)
+def test_an_app_that_fails(site: Content, path: str, said: str) -> None:
+    before, seen = ask(site, "pid").text, len(site.server.output)
+    # more often than there are threads that could end of it
+    for _ in range(THREADS + 1):
+        answer = ask(site, path)
+        assert answer.status_code == 500
+        assert answer.text == "Internal Server Error: the app failed, and its log shows how.\n"
+    assert ask(site, "pid").text == before
+    assert eventually(lambda: said in site.server.output[seen:])
+
+
+@pytest.mark.parametrize("path", ["fails", "fails_late"])
+def test_a_traceback_begins_in_the_app(site: Content, path: str) -> None:
+    seen = len(site.server.output)
+    with suppress(httpx.RemoteProtocolError):
+        ask(site, path)
+    assert eventually(lambda: "RuntimeError: failed" in site.server.output[seen:])
+    _, first, second, *_ = site.server.output[seen:].splitlines()
+    assert "app.py" in first + second
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("fails_late", "RuntimeError: failed late"),
+        ("changes_its_mind_late", "RuntimeError: too late"),
+        ("short", "ended 5 bytes before its Content-Length"),
+    ],
+)
+def test_an_answer_that_is_not_whole(site: Content, path: str, said: str) -> None:
+    before, seen = ask(site, "pid").text, len(site.server.output)
+    for _ in range(THREADS + 1):
+        with pytest.raises(httpx.RemoteProtocolError):
+            ask(site, path)
+    assert ask(site, "pid").text == before
+    assert eventually(lambda: said in site.server.output[seen:])
+
+
+def test_an_answer_that_is_longer_than_it_says(site: Content) -> None:
+    for _ in range(THREADS + 1):
+        assert ask(site, "long").content == b"long"
+    assert eventually(lambda: "goes on after its Content-Length" in site.server.output)
+
+
+def test_another_answer_in_place_of_one_that_has_not_begun(site: Content) -> None:
+    answer = ask(site, "changes_its_mind")
+    assert (answer.status_code, answer.content) == (503, b"not now")
+    assert "X-First" not in answer.headers
+    assert answer.headers["X-Second"] == "2"
+
+
+def test_an_answer_that_fails_when_it_is_whole(site: Content) -> None:
+    for _ in range(THREADS + 1):
+        assert ask(site, "closes").content == b"whole"
+    assert eventually(lambda: "failed at the end" in site.server.output)
+
+
+def test_requests_at_a_time(site: Content) -> None:
+    with ThreadPoolExecutor(4 * THREADS) as pool:
+        answers = list(pool.map(lambda _: ask(site, "counts"), range(4 * THREADS)))
+    assert max(int(answer.text) for answer in answers) == THREADS
+
+
+@pytest.mark.parametrize("length", [True, False], ids=["length", "chunks"])
+def test_a_large_body_is_not_kept_in_memory(site: Content, length: bool) -> None:
+    for size, kept in ((1 << 16, "in memory"), (1 << 24, f"{1 << 24} bytes in a file")):
+        body = bytes(size)
+        sent = body if length else iter([body])
+        assert site.server.request("POST", f"{site.path}kept", content=sent).text == kept
+
+
+def test_requests_that_come_slowly_keep_none_out(site: Content) -> None:
+    host = site.server.url.removeprefix("http://")
+    head = f"POST {site.path}sound HTTP/1.1\r\nHost: {host}\r\nContent-Length: 4\r\n\r\n".encode()
+    with ExitStack() as stack:
+        wires = [stack.enter_context(Wire(site.server.url)) for _ in range(2 * THREADS)]
+        for wire in wires:
+            wire.send(head + b"ab")
+        assert ask(site, "sound", method="POST", body=b"whole").content == b"whole"
+        for wire in wires:
+            wire.send(b"cd")
+            assert wire.answer().body == b"abcd"

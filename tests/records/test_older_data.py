@@ -1,0 +1,148 @@
+"""A data directory that an older local-connect wrote."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from tests.deployed import Content
+from tests.process_app import app, ask, deployments
+from tests.publishing import archive_of, deploy, publish, upload
+from tests.servers import LocalConnect, run, running_server
+
+SCHEMA_1 = Path(__file__).with_name("schema-1.sql").read_text("utf-8")
+
+
+def test_all_is_served_as_before(tmp_path: Path, server: LocalConnect) -> None:
+    data = tmp_path / "data"
+    with running_server(data) as old:
+        content = publish(old, app(), title="سلام", idle_timeout=70)
+        second = upload(content, archive_of({"app.py": app("two").encode()}))
+        assert deploy(content, second)["code"] == 0
+        tag = old.request("POST", "/__api__/v1/tags", user="admin", json={"name": "old"}).json()
+        bob = {"principal_guid": old.users["bob"].guid, "principal_type": "user"}
+        for method, path, body in (
+            ("PATCH", "environment", [{"name": "COLOUR", "value": "blue"}]),
+            ("PUT", "vanity", {"path": "/of-old/"}),
+            ("POST", "tags", {"tag_id": tag["id"]}),
+            ("POST", "permissions", {**bob, "role": "viewer"}),
+        ):
+            old.request(method, f"{content.api}/{path}", json=body).raise_for_status()
+        users, before = old.users, everything(content)
+        old.stop()
+    make_older(data)
+
+    with running_server(data, "--port", old.url.rpartition(":")[2]) as again:
+        content = Content(again, content.guid)
+        assert again.users == users
+        assert everything(content) == before
+        said = ask(content)
+        assert (said["version"], said["colour"]) == ("two", "blue")
+        assert "is brought from schema 1 to" in again.output
+        assert deployments(content) == []
+        assert deploy(content, content.bundles[1]["id"])["code"] == 0
+        assert ask(content)["version"] == "one"
+        assert len(deployments(content)) == 1
+        again.stop()
+
+    copy = data / "local-connect.db.schema-1"
+    assert schema(copy) == schema_of_text(SCHEMA_1)
+    with closing(sqlite3.connect(copy)) as database:
+        assert database.execute("SELECT title FROM content").fetchall() == [("سلام",)]
+    # what was moved forward is what a new directory has
+    assert schema(data / "local-connect.db") == schema(server.data / "local-connect.db")
+
+
+def test_a_step_that_fails_leaves_all_as_it_was(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    database = data / "local-connect.db"
+    copy = data / "local-connect.db.schema-1"
+    data.mkdir()
+    with closing(sqlite3.connect(database)) as connection:
+        connection.executescript(SCHEMA_1)
+        connection.execute("PRAGMA user_version = 1")
+    before = contents(database)
+
+    # in the way of the copy
+    copy.mkdir()
+    assert "Is a directory" in refusal(data)
+    copy.rmdir()
+    assert contents(database) == before
+    assert not list(data.glob("*.half"))
+
+    # in the way of the second statement
+    execute(database, "CREATE INDEX ix_deployments_content_guid ON jobs (key)")
+    assert "index ix_deployments_content_guid already exists" in refusal(data)
+    execute(database, "DROP INDEX ix_deployments_content_guid")
+    assert contents(database) == before
+
+    assert run(data, "--", "true").returncode == 0
+
+
+def refusal(data: Path) -> str:
+    done = run(data, "--", "true")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "could not be brought from schema 1 to" in line
+    assert "It is as it was" in line
+    return line
+
+
+def execute(path: Path, statement: str) -> None:
+    with closing(sqlite3.connect(path)) as database:
+        database.execute(statement)
+
+
+def everything(content: Content) -> dict[str, Any]:
+    """What the API says of a content."""
+    paths = ("", "bundles", "environment", "permissions", "tags", "vanity")
+    server = content.server
+    return {path: server.get(f"{content.api}/{path}".rstrip("/")).json() for path in paths}
+
+
+def make_older(data: Path) -> None:
+    """Give a data directory the first schema, with all the records that fit it."""
+    newer = data / "newer.db"
+    (data / "local-connect.db").rename(newer)
+    with closing(sqlite3.connect(data / "local-connect.db")) as database:
+        database.executescript(SCHEMA_1)
+        database.execute("PRAGMA user_version = 1")
+        database.execute("ATTACH ? AS newer", (str(newer),))
+        for table in schema(data / "local-connect.db"):
+            columns = ", ".join(
+                row[1] for row in database.execute(f"PRAGMA main.table_info({table})")
+            )
+            statement = f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM newer.{table}"  # noqa: S608
+            database.execute(statement)
+        database.commit()
+    newer.unlink()
+
+
+def contents(path: Path) -> list[str]:
+    with closing(sqlite3.connect(path)) as database:
+        return list(database.iterdump())
+
+
+def schema(path: Path) -> dict[str, Any]:
+    """The columns, keys and indexes of each table."""
+    with closing(sqlite3.connect(path)) as database:
+        return _schema(database)
+
+
+def schema_of_text(text: str) -> dict[str, Any]:
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.executescript(text)
+        return _schema(database)
+
+
+def _schema(database: sqlite3.Connection) -> dict[str, Any]:
+    tables = database.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    )
+    return {
+        table: {
+            pragma: sorted(row[1:] for row in database.execute(f"PRAGMA {pragma}({table})"))
+            for pragma in ("table_info", "foreign_key_list", "index_list")
+        }
+        for (table,) in tables.fetchall()
+    }
