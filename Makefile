@@ -57,10 +57,9 @@ verify: $(READY) ## what is deployed there, held to the contract; it changes not
 	@$(GALLERY) server --name "$(SERVER)"
 	@$(BIN)/pytest -q -rNfE --tb short --target connect --connect-server "$(SERVER)" tests/contract $(ARGS)
 
-run-%: ## one example by itself, in its own environment, reloading
+run-%: ## one example by itself, in its own environment, reloading, its services beside it
 $(EXAMPLES:%=run-%): run-%: $(READY)
-	@cd $* && ../$(BIN)/uv run --quiet --isolated --no-project --with-requirements requirements.txt \
-		-- flask --app app run --debug $(ARGS)
+	@$(GALLERY) run $* $(ARGS)
 
 new: $(READY) ## a new example like another: NAME=my-api FROM=flask-restx-example
 	@$(GALLERY) new "$(NAME)" --from "$(FROM)"

@@ -12,8 +12,9 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -24,9 +25,14 @@ from rsconnect.exception import RSConnectException
 from rsconnect.metadata import ServerStore
 from rsconnect.models import ContentItemV1
 
+from scripts import services
+from scripts.services.keeper import kept
+
 ROOT = Path(__file__).resolve().parent.parent
 
 RSCONNECT = str(Path(sys.executable).with_name("rsconnect"))
+HONCHO = str(Path(sys.executable).with_name("honcho"))
+UV = str(Path(sys.executable).with_name("uv"))
 
 #: what `rsconnect` would prefer to a saved server, or refuse beside one
 _FROM_ENVIRONMENT = ("CONNECT_SERVER", "CONNECT_API_KEY")
@@ -51,7 +57,7 @@ class Refused(Exception):
 
 
 #: what is told in one line
-FAILURES = (RSConnectException, Refused)
+FAILURES = (RSConnectException, Refused, services.Unavailable)
 
 
 def catalogue() -> dict[str, dict[str, Any]]:
@@ -88,13 +94,25 @@ def say_where(name: str) -> tuple[RSConnectServer, str]:
     return where, owner["guid"]
 
 
-def deploy(examples: Collection[str], name: str, *, new: bool) -> None:
+def deploy(
+    examples: Collection[str],
+    name: str,
+    *,
+    new: bool,
+    variables: Mapping[str, Mapping[str, str]] | None = None,
+) -> None:
     """Deploy examples by the real rsconnect, some at a time, each line behind the example's name.
 
-    Raises `Refused` where one of them fails; the others are deployed all the same.
+    `variables` are those that an example finds its services by, for each example; where there are
+    none at all, this process's environment has them. Raises `Refused` where one of them fails; the
+    others are deployed all the same.
     """
     where, owner_guid = say_where(name)
-    work = partial(_deploy, where=where, owner_guid=owner_guid, name=name, new=new)
+    if variables is None:
+        variables = {example: _given(example) for example in examples}
+    work = partial(
+        _deploy, where=where, owner_guid=owner_guid, name=name, new=new, variables=variables
+    )
     with ThreadPoolExecutor(AT_A_TIME) as clients:
         try:
             statuses = list(clients.map(work, examples))
@@ -105,7 +123,31 @@ def deploy(examples: Collection[str], name: str, *, new: bool) -> None:
         raise Refused(f"{len(examples) - statuses.count(0)} of {len(examples)} are not deployed.")
 
 
-def _deploy(example: str, *, where: RSConnectServer, owner_guid: str, name: str, new: bool) -> int:
+def _given(example: str) -> dict[str, str]:
+    """What this process's environment says of the services that the example stands on."""
+    variables: dict[str, str] = {}
+    for service in catalogue()[example].get("services", ()):
+        given = services.given(service)
+        if not given:
+            needed = services.load(service).VARIABLES[0]
+            _say(
+                example,
+                f"{needed} is not set, so it is deployed without {service}, and answers 503. "
+                f"To give it one: {needed}=<where it is> make deploy-{example}",
+            )
+        variables |= given
+    return variables
+
+
+def _deploy(
+    example: str,
+    *,
+    where: RSConnectServer,
+    owner_guid: str,
+    name: str,
+    new: bool,
+    variables: Mapping[str, Mapping[str, str]],
+) -> int:
     """Deploy one example to its content; the status of rsconnect.
 
     The caller's content of the example's name is updated, and made first where there is
@@ -129,22 +171,31 @@ def _deploy(example: str, *, where: RSConnectServer, owner_guid: str, name: str,
         example,
         *("deploy", "api", *target),
         *("--entrypoint", about["entrypoint"]),
+        *_excluded(about),
+        # rsconnect takes the value from its environment, so that no list of processes shows it
+        *(option for variable in variables[example] for option in ("-E", variable)),
         *content,
         str(ROOT / example),
+        variables=variables[example],
     )
     if status:
         _say(example, f"NOT DEPLOYED: rsconnect ended with status {status}.")
     return status
 
 
-def _rsconnect(example: str, *arguments: str) -> int:
+def _excluded(about: Mapping[str, Any]) -> list[str]:
+    """The options that keep files of an example out of its bundle."""
+    return [option for pattern in about.get("exclude", ()) for option in ("--exclude", pattern)]
+
+
+def _rsconnect(example: str, *arguments: str, variables: Mapping[str, str]) -> int:
     """Run rsconnect, and print what it prints behind the example's name; its status.
 
     It is a process of its own, but not a new interpreter: to read rsconnect takes as long as half
     a deployment, and is done once for all of them, by the server that forks them.
     """
     reader, writer = _PROCESSES.Pipe(duplex=False)
-    process = _PROCESSES.Process(target=_run, args=(arguments, writer))
+    process = _PROCESSES.Process(target=_run, args=(arguments, dict(variables), writer))
     process.start()
     writer.close()
     with reader, open(reader.fileno(), encoding="utf-8", errors="replace", closefd=False) as lines:
@@ -154,10 +205,11 @@ def _rsconnect(example: str, *arguments: str) -> int:
     return process.exitcode or 0
 
 
-def _run(arguments: tuple[str, ...], output: Connection) -> None:
-    """Be rsconnect, in this process, and print to that pipe."""
+def _run(arguments: tuple[str, ...], variables: dict[str, str], output: Connection) -> None:
+    """Be rsconnect, in this process, with these variables, and print to that pipe."""
     from rsconnect.main import cli
 
+    os.environ.update(variables)
     if "--name" in arguments:
         for variable in _FROM_ENVIRONMENT:
             os.environ.pop(variable, None)
@@ -185,15 +237,97 @@ def create(client: RSConnectClient, example: str, title: str) -> ContentItemV1:
     return made
 
 
-def show() -> None:
-    """Open every example to everyone, print where it is, and wait for Ctrl-C."""
+def up() -> None:
+    """Deploy every example that can run here, with its services and processes beside it, and show.
+
+    What cannot run here is left out, and said.
+    """
+    examples = catalogue()
+    with ExitStack() as stack:
+        variables: dict[str, dict[str, str]] = {}
+        reasons: dict[str, str] = {}
+        for service in dict.fromkeys(_services(examples)):
+            try:
+                variables[service] = stack.enter_context(services.running([service]))
+            except services.Unavailable as error:
+                reasons[service] = str(error)
+        there: dict[str, dict[str, str]] = {}
+        for example in examples:
+            needs = list(_services([example]))
+            if unavailable := [service for service in needs if service in reasons]:
+                _say(example, f"LEFT OUT: {reasons[unavailable[0]]}")
+                continue
+            there[example] = {
+                name: value for service in needs for name, value in variables[service].items()
+            }
+        for example, its in there.items():
+            stack.enter_context(beside(example, its))
+        deploy(there, "", new=False, variables=there)
+        show(there)
+
+
+def _services(examples: Iterable[str]) -> Iterator[str]:
+    """What the examples stand on."""
+    for example in examples:
+        yield from catalogue()[example].get("services", ())
+
+
+def run(example: str, arguments: Sequence[str]) -> int:
+    """Run one example by itself, reloading, with its services and processes beside it; the status.
+
+    Its `Procfile.dev`, where there is one, says what runs; else it is Flask with these arguments.
+    Raises `Unavailable` where a service cannot be started.
+    """
+    if (ROOT / example / "Procfile.dev").exists():
+        command = [HONCHO, "start", "--procfile", "Procfile.dev", *arguments]
+    else:
+        command = ["flask", "--app", "app", "run", "--debug", *arguments]
+    with services.running(_services([example])) as variables, beside(example, variables):
+        process = subprocess.Popen(
+            [*_inside(), *command], cwd=ROOT / example, env={**os.environ, **variables}
+        )
+        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                # the terminal has told it, too
+                continue
+
+
+@contextmanager
+def beside(example: str, variables: Mapping[str, str]) -> Iterator[None]:
+    """What an example's `Procfile` has besides `web`, until the end."""
+    procfile = ROOT / example / "Procfile"
+    text = procfile.read_text("utf-8") if procfile.exists() else ""
+    names = [name for name in re.findall(r"^([\w-]+):", text, re.MULTILINE) if name != "web"]
+    if not names:
+        yield
+        return
+    with kept(
+        [*_inside(), HONCHO, "start", *names],
+        cwd=ROOT / example,
+        env={**os.environ, **variables, "PYTHONUNBUFFERED": "1"},
+    ):
+        yield
+
+
+def _inside() -> list[str]:
+    """What runs a command in an environment with the requirements of the directory."""
+    requirements = ("--with-requirements", "requirements.txt")
+    return [UV, "run", "--quiet", "--isolated", "--no-project", *requirements, "--"]
+
+
+def show(examples: Collection[str]) -> None:
+    """Open these examples to everyone, print where they are, and wait for Ctrl-C."""
     where = server("")
     base = where.url.rstrip("/")
     print()
     with RSConnectClient(where) as client:
         mine = client.content_list(filters={"owner_guid": client.me()["guid"]})
         named = {item["name"]: item for item in mine}
-        for example, about in catalogue().items():
+        for example in examples:
+            about = catalogue()[example]
             content = named.get(example)
             if content is None:
                 raise Refused(f"{example} is not there any more.")
@@ -242,9 +376,7 @@ def new(name: str, source: str) -> None:
         for path in directory.rglob("*"):
             if path.suffix in (".md", ".toml"):
                 path.write_text(_renamed(path.read_text("utf-8"), source, name), "utf-8")
-        (directory / "manifest.json").write_text(
-            manifest(name, examples[source]["entrypoint"]), "utf-8"
-        )
+        (directory / "manifest.json").write_text(manifest(name, examples[source]), "utf-8")
         tables = written[ROOT / "gallery.toml"]
         table = re.search(rf"^\[{source}\]\n(?:[^\[\n].*\n?)*", tables, re.MULTILINE)
         added = _renamed(table[0] if table else "", source, name)
@@ -267,11 +399,11 @@ def _renamed(text: str, source: str, name: str) -> str:
 def manifests() -> None:
     """Write what Connect reads where it takes an example from git instead of from rsconnect."""
     for example, about in catalogue().items():
-        text = manifest(example, about["entrypoint"])
+        text = manifest(example, about)
         (ROOT / example / "manifest.json").write_text(text, "utf-8")
 
 
-def manifest(example: str, entrypoint: str) -> str:
+def manifest(example: str, about: Mapping[str, Any]) -> str:
     """The example's manifest as rsconnect writes it, less what it takes from this machine.
 
     That is the locale, and the version of Python: the oldest that pyproject.toml allows stands in
@@ -281,7 +413,11 @@ def manifest(example: str, entrypoint: str) -> str:
         ignored = shutil.ignore_patterns(".*", "__pycache__", "rsconnect-python", "manifest.json")
         copy = shutil.copytree(ROOT / example, Path(scratch, example), ignore=ignored)
         done = subprocess.run(
-            [RSCONNECT, "write-manifest", "api", "--entrypoint", entrypoint, copy],
+            [
+                *(RSCONNECT, "write-manifest", "api", "--entrypoint", about["entrypoint"]),
+                *_excluded(about),
+                copy,
+            ],
             capture_output=True,
             text=True,
             check=False,

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,8 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
+from scripts.services import Unavailable
+from tests.beside import Services
 from tests.browser.swagger import try_out
 from tests.browsers import CHROMIUM, launched
 from tests.catalogue import EXAMPLES, GREETINGS, ROOT, Example
@@ -134,14 +136,21 @@ def main() -> None:
         sys.exit("screenshots: neither Chromium nor Chrome is installed.")
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        services = stack.enter_context(closing(Services()))
         connect = LocalConnect(
-            cache=directory, scratch=directory, options=("--external-url", ORIGIN)
+            cache=directory,
+            scratch=directory,
+            services=services,
+            options=("--external-url", ORIGIN),
         )
         stack.callback(connect.close)
         guids = {}
         for example in EXAMPLES:
             print(f"Deploying {example.directory} ...", flush=True)
-            content = connect.deploy(example)
+            try:
+                content = connect.deploy(example)
+            except Unavailable as error:
+                sys.exit(f"screenshots: {error}")
             assert isinstance(content, DeployedContent)  # noqa: S101 (that is what it deploys)
             stack.enter_context(content.at(mount(example)))
             guids[example.directory] = content.guid

@@ -6,6 +6,7 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 FILE = ROOT / "gallery.toml"
@@ -29,6 +30,8 @@ class Example:
     hello: str | None = None
     groups: str | None = None
     browsable: bool = False
+    services: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
 
     @property
     def directory(self) -> str:
@@ -50,8 +53,16 @@ def load(file: Path = FILE) -> tuple[Example, ...]:
     """Every example of the file, beside which they are; an unknown or missing key is an error."""
     tables = tomllib.loads(file.read_text(encoding="utf-8"))
     return tuple(
-        Example(path=file.parent / directory, **table) for directory, table in tables.items()
+        Example(
+            path=file.parent / directory, **{key: _frozen(value) for key, value in table.items()}
+        )
+        for directory, table in tables.items()
     )
+
+
+def _frozen(value: Any) -> Any:
+    """What TOML calls an array, as something that can be part of a key."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 EXAMPLES = load()

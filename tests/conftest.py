@@ -10,16 +10,20 @@ of its own making. The marks narrow it:
 `one_viewer`: only the first viewer of each target, where it makes no difference who asks.
 
 A test that is left with no target, or with no example, is not run. One that asks for `playwright`
-needs a browser on the machine.
+needs a browser on the machine; one of an example, the services that the example stands on, and so
+does one that is marked `services("valkey")`.
 """
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Playwright, sync_playwright
 
+from scripts.services import missing
 from tests import browsers, catalogue
+from tests.beside import Services
 from tests.fuzz.tries import pytest_terminal_summary
 from tests.targets import TARGETS, Content, Target
 from tests.targets.base import NotDeployedError
@@ -56,9 +60,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "by default that of CONNECT_SERVER and CONNECT_API_KEY",
     )
     parser.addoption(
-        "--require-browser",
+        "--require-all",
         action="store_true",
-        help="fail where neither Chromium nor Chrome is installed",
+        help="fail where no browser is installed, or a service of an example cannot be started",
     )
 
 
@@ -68,16 +72,41 @@ def pytest_configure(config: pytest.Config) -> None:
         "plays_connect(bool): only targets where the test sets Connect's headers, or only the rest",
         "only_target(name): only that target",
         "one_viewer: only the first viewer of each target",
+        "services(*names): needs these, which are modules of scripts/services",
     ):
         config.addinivalue_line("markers", mark)
-    if config.getoption("require_browser") and not browsers.CHROMIUM:
-        raise pytest.UsageError("--require-browser: neither Chromium nor Chrome is installed.")
+    if config.getoption("require_all"):
+        listed = catalogue.load(config.getoption("catalogue"))
+        names = dict.fromkeys(name for example in listed for name in example.services)
+        reasons = [reason for reason in map(unavailable, names) if reason]
+        if not browsers.CHROMIUM:
+            reasons.append("Neither Chromium nor Chrome is installed.")
+        if reasons:
+            raise pytest.UsageError(f"--require-all: {' '.join(reasons)}")
+
+
+#: of a service, asked once
+unavailable = cache(missing)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     # here, before any fixture, so that the summary has one line for all of them
     if "playwright" in getattr(item, "fixturenames", ()) and not browsers.CHROMIUM:
         pytest.skip("neither Chromium nor Chrome is installed, so no page was opened in a browser")
+    for name in services_of(item):
+        if reason := unavailable(name):
+            pytest.skip(reason)
+
+
+def services_of(item: pytest.Item) -> list[str]:
+    """What the test's example stands on, and what its marks name."""
+    names = [name for mark in item.iter_markers("services") for name in mark.args]
+    callspec = getattr(item, "callspec", None)
+    if callspec is not None:
+        _, example, _ = callspec.params.get("content") or (None, None, None)
+        example = callspec.params.get("example", example)
+        names += example.services if example else ()
+    return names
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -126,13 +155,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
+def services() -> Iterator[Services]:
+    services = Services()
+    yield services
+    services.close()
+
+
+@pytest.fixture(scope="session")
 def targets(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, services: Services
 ) -> Iterator[dict[str, Target]]:
     cache = Path(request.config.cache.mkdir("environments"))
     saved_server = request.config.getoption("connect_server")
     targets = {
-        name: target(cache=cache, scratch=tmp_path_factory.mktemp(name), saved_server=saved_server)
+        name: target(
+            cache=cache,
+            scratch=tmp_path_factory.mktemp(name),
+            saved_server=saved_server,
+            services=services,
+        )
         for name, target in TARGETS.items()
     }
     yield targets

@@ -11,6 +11,7 @@ from rsconnect.http_support import HTTPResponse
 from rsconnect.models import ContentItemV1
 
 from scripts.gallery import find, server
+from tests.beside import Services
 from tests.catalogue import Example
 from tests.targets.base import Content, Headers, NotDeployedError, Target, User
 
@@ -57,8 +58,10 @@ class Connect(Target):
     by_default: ClassVar[bool] = False
     viewers: ClassVar[tuple[User | None, ...]] = (OWNER, None)
 
-    def __init__(self, *, cache: Path, scratch: Path, saved_server: str) -> None:
-        super().__init__(cache=cache, scratch=scratch, saved_server=saved_server)
+    def __init__(
+        self, *, cache: Path, scratch: Path, services: Services, saved_server: str = ""
+    ) -> None:
+        super().__init__(cache=cache, scratch=scratch, services=services, saved_server=saved_server)
         self.owner: User | None = None
 
     def start(self, example: Example) -> Content:

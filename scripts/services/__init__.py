@@ -1,0 +1,81 @@
+"""The services that some examples stand on: the real ones, started on this machine.
+
+A module for each, named as gallery.toml names it. It has
+
+`VARIABLES`: the environment variables that tell an example where the service is. Where the first is
+set already, that is a server of the user's own, and none is started;
+
+`missing()`: one line that says why the service cannot run here and what to do about it; None where
+it can. It starts nothing;
+
+`running(directory)`: a context manager that starts the service with all that it writes in the
+directory, gives the values of `VARIABLES`, and ends it. It raises `Unavailable`;
+
+`apart(variables)`, if two users of one server would meet there: variables of another, empty place
+on the same server.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import ModuleType
+
+
+class Unavailable(Exception):
+    """A service cannot be started here; the message says in one line why, and what to do."""
+
+
+def load(name: str) -> ModuleType:
+    """The module of the service, imported only where it is needed."""
+    try:
+        return importlib.import_module(f"{__name__}.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"{__name__}.{name}":
+            raise
+        raise Unavailable(
+            f"There is no scripts/services/{name}.py, so nothing starts it."
+        ) from None
+
+
+def given(name: str) -> dict[str, str]:
+    """What the environment says of the user's own server; nothing where it names none."""
+    variables: tuple[str, ...] = load(name).VARIABLES
+    if not os.environ.get(variables[0]):
+        return {}
+    return {variable: os.environ[variable] for variable in variables if variable in os.environ}
+
+
+def missing(name: str) -> str | None:
+    """Why the service cannot be had here, and what to do about it; None where it can."""
+    try:
+        reason: str | None = None if given(name) else load(name).missing()
+    except Unavailable as error:
+        return str(error)
+    return reason
+
+
+@contextmanager
+def running(names: Iterable[str]) -> Iterator[dict[str, str]]:
+    """The named services until the end; the environment variables that examples find them by.
+
+    Raises `Unavailable` where one cannot be started.
+    """
+    variables: dict[str, str] = {}
+    with ExitStack() as stack:
+        for name in names:
+            if reason := missing(name):
+                raise Unavailable(reason)
+            if own := given(name):
+                variables |= own
+                continue
+            # its path is short, because that of a Unix socket must be
+            directory = Path(tempfile.mkdtemp(prefix=f"{name}-"))
+            stack.callback(shutil.rmtree, directory, ignore_errors=True)
+            variables |= stack.enter_context(load(name).running(directory))
+        yield variables
