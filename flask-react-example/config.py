@@ -8,21 +8,6 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 
-def database(variable, file):
-    """The address in that environment variable, else of a SQLite file, and how to connect to it."""
-    try:
-        url = make_url(os.environ.get(variable) or f"sqlite:///{file}")
-    except (ArgumentError, ValueError):
-        sys.exit(f"{variable} is not the address of a database, such as postgresql://host/name.")
-    match url.get_backend_name():
-        case "sqlite":
-            return url, {"connect_args": {"timeout": 30}}
-        case "postgresql" | "postgres":
-            url = url.set(drivername="postgresql+psycopg")
-            return url, {"pool_pre_ping": True, "connect_args": {"connect_timeout": 5}}
-    sys.exit(f"{variable} begins with {url.drivername}://. It takes postgresql:// and sqlite:///.")
-
-
 class Config:
     SECRET_KEY = os.environ.get("SECRET_KEY") or secrets.token_hex()
     # all content of one Connect shares an origin, so a cookie needs a name of its own
@@ -46,19 +31,18 @@ class Config:
 
 
 class DevelopmentConfig(Config):
-    SQLALCHEMY_DATABASE_URI, SQLALCHEMY_ENGINE_OPTIONS = database(
-        "DEV_DATABASE_URL", "development.db"
-    )
+    # a variable of the environment, and the SQLite file that serves without it
+    DATABASE = ("DEV_DATABASE_URL", "development.db")
     DEVELOPMENT_USER = os.environ.get("DEVELOPMENT_USER", "developer")
 
 
 class TestingConfig(Config):
     TESTING = True
-    SQLALCHEMY_DATABASE_URI, SQLALCHEMY_ENGINE_OPTIONS = database("TEST_DATABASE_URL", ":memory:")
+    DATABASE = ("TEST_DATABASE_URL", ":memory:")
 
 
 class ProductionConfig(Config):
-    SQLALCHEMY_DATABASE_URI, SQLALCHEMY_ENGINE_OPTIONS = database("DATABASE_URL", "production.db")
+    DATABASE = ("DATABASE_URL", "production.db")
 
 
 CONFIGS = {
@@ -66,3 +50,21 @@ CONFIGS = {
     "testing": TestingConfig,
     "production": ProductionConfig,
 }
+
+
+def database(variable, file):
+    """The settings of the database that the variable names, else of the file."""
+    try:
+        url = make_url(os.environ.get(variable) or f"sqlite:///{file}")
+    except (ArgumentError, ValueError):
+        sys.exit(f"{variable} is not the address of a database, such as postgresql://host/name.")
+    match url.get_backend_name():
+        case "sqlite":
+            options = {"connect_args": {"timeout": 30}}
+        case "postgresql" | "postgres":
+            url = url.set(drivername="postgresql+psycopg")
+            # a connection that was lost is made anew, and a host that is away soon given up
+            options = {"pool_pre_ping": True, "connect_args": {"connect_timeout": 5}}
+        case other:
+            sys.exit(f"{variable} begins with {other}://. It takes postgresql:// and sqlite:///.")
+    return {"SQLALCHEMY_DATABASE_URI": url, "SQLALCHEMY_ENGINE_OPTIONS": options}

@@ -63,28 +63,28 @@ def run():
     """Work in the reports that wait, each in one transaction."""
     waiting = db.session.scalars(select(Queue.id).filter_by(done_at=None).order_by(Queue.id)).all()
     db.session.rollback()
-    done, wrong = 0, []
+    done = wrong = 0
     with click.progressbar(waiting, label="Reports", file=sys.stderr) as bar:
         for number in bar:
-            if error := work_in(number):
-                wrong.append(error)
-            else:
-                done += 1
-    click.echo(f"{done} worked in, {len(wrong)} left on the queue.")
-    for error in wrong:
+            match work_in(number):
+                case "done":
+                    done += 1
+                case "wrong":
+                    wrong += 1
+    click.echo(f"{done} worked in, {wrong} left on the queue.")
+    for error in db.session.scalars(select(Queue.error).where(Queue.error.is_not(None))):
         click.echo(error, err=True)
     sys.exit(bool(wrong))
 
 
 def work_in(number):
-    """Work in one report, unless another run has it; what is wrong with it, if anything."""
-    # the first to mark it has it: another run waits here, and then finds it marked
+    """Work in one report: `done`, `wrong`, or None where another run has it."""
+    # whoever marks it first has it; another run waits for that here, and finds it marked
     claim = update(Queue).filter_by(id=number, done_at=None).values(done_at=now(), error=None)
     if not db.session.execute(claim).rowcount:
         db.session.rollback()
         return None
     row = db.session.get(Queue, number)
-    place = row.place
     try:
         save(row.report)
         db.session.commit()
@@ -94,21 +94,20 @@ def work_in(number):
         return work_in(number)
     except ValidationError as error:
         db.session.rollback()
-        reason = "; ".join(reasons(error.messages))
-        db.session.execute(update(Queue).filter_by(id=number).values(error=reason))
+        row.error = "\n".join(reasons(error.messages, row.place))
         db.session.commit()
-        return f"{place}{reason}"
-    return None
+        return "wrong"
+    return "done"
 
 
-def reasons(messages, place=""):
-    """Each thing that is wrong with a report, behind its place in it."""
-    if isinstance(messages, dict):
-        for key, inner in messages.items():
-            step = f"[{key}]" if isinstance(key, int) else f".{key}"
-            yield from reasons(inner, place + step)
-    else:
+def reasons(messages, place):
+    """What is wrong, each behind its place in the report."""
+    if isinstance(messages, list):
         yield f"{place}: {' '.join(messages)}"
+        return
+    for key, inner in messages.items():
+        step = {"_schema": ""}.get(key, f"[{key}]" if isinstance(key, int) else f".{key}")
+        yield from reasons(inner, place + step)
 
 
 @cli.command(name="list")
@@ -116,7 +115,7 @@ def list_queue():
     """Show what is on the queue."""
     for row in db.session.scalars(select(Queue).order_by(Queue.id)):
         state = f"done {row.done_at:%Y-%m-%d %H:%M}" if row.done_at else "waits"
-        click.echo(f"{row.id}  {row.place}  {'wrong' + row.error if row.error else state}")
+        click.echo(f"{row.id}  {row.place}  {'wrong' if row.error else state}")
 
 
 @cli.command()

@@ -12,7 +12,7 @@ from companies.errors import register_errors
 from companies.login import login_manager
 from companies.main import main
 from companies.models import db
-from config import CONFIGS
+from config import CONFIGS, database
 
 migrate = Migrate()
 
@@ -36,6 +36,7 @@ def create_app(config_name):
         sys.exit(f"FLASK_CONFIG is {config_name!r}. Choose one of: {', '.join(CONFIGS)}.")
     app = Flask(__name__, static_folder=None)
     app.config.from_object(CONFIGS[config_name])
+    app.config.update(database(*app.config["DATABASE"]))
     app.json.ensure_ascii = False
     app.session_interface = MountedSessions()
 

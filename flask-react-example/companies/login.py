@@ -1,9 +1,12 @@
 """Who is signed in: the visitor that Connect names."""
 
 import json
+import os
 
 from flask import abort, current_app, request
 from flask_login import LoginManager, UserMixin
+
+from companies.errors import envelope
 
 HEADER = "RStudio-Connect-Credentials"
 
@@ -43,5 +46,9 @@ def visitor():
 
 
 @login_manager.unauthorized_handler
-def sign_in():
-    abort(401, "You are not signed in. Sign in to Connect, or send an API key of yours.")
+def not_signed_in():
+    # Connect's own pages, where people sign in
+    server = os.environ.get("CONNECT_SERVER")
+    content = {"sign_in": f"{server.rstrip('/')}/connect/"} if server else None
+    message = "You are not signed in. Sign in to Connect, or send an API key of yours."
+    return envelope(401, message, content), 401
