@@ -1,6 +1,7 @@
 """Companies and their earnings: an API on a database, and a page with charts."""
 
 import sys
+from pathlib import Path
 
 from flask import Flask, request
 from flask.sessions import SecureCookieSessionInterface
@@ -14,7 +15,7 @@ from companies.main import main
 from companies.models import db
 from config import CONFIGS, database
 
-migrate = Migrate()
+migrate = Migrate(directory=Path(__file__).parent.with_name("migrations"))
 
 
 class CompaniesApi(Api):

@@ -11,7 +11,7 @@ import {
 
 import { QUARTERS, quarter, shown, total } from "./money.js";
 
-const TEXT = { fill: "var(--text)", fontFamily: "inherit", fontSize: 13 };
+const TEXT = { fill: "var(--text)", fontFamily: "inherit", fontSize: 14 };
 const AXIS = {
   axis: { stroke: "var(--muted)" },
   tickLabels: TEXT,
@@ -26,7 +26,7 @@ function Chart({ title, description, children }) {
         width={440}
         height={280}
         padding={{ top: 24, right: 24, bottom: 40, left: 64 }}
-        domainPadding={{ x: 44, y: 16 }}
+        domainPadding={{ x: 44, y: 28 }}
         containerComponent={<VictoryContainer title={title} desc={description} />}
       >
         {children}
@@ -40,7 +40,7 @@ export function QuartersChart({ name, finance }) {
   const description = data.map(({ x, y }) => `${x}: ${shown(y)}`).join(", ");
   return (
     <Chart title={`${name}, the quarters of ${finance.year}`} description={description}>
-      <VictoryAxis dependentAxis style={GRID} />
+      <VictoryAxis dependentAxis crossAxis={false} style={GRID} />
       <VictoryBar
         data={data}
         barWidth={48}
@@ -57,7 +57,7 @@ export function YearsChart({ name, years, year }) {
   const description = data.map(({ x, y }) => `${x}: ${shown(y)}`).join(", ");
   return (
     <Chart title={`${name}, year by year`} description={description}>
-      <VictoryAxis dependentAxis style={GRID} />
+      <VictoryAxis dependentAxis crossAxis={false} style={GRID} />
       <VictoryAxis style={AXIS} offsetY={40} />
       <VictoryLine data={data} style={{ data: { stroke: "var(--accent)", strokeWidth: 3 } }} />
       <VictoryScatter
