@@ -1,4 +1,4 @@
-"""One running server: its rooms put together, started in order and stopped in order."""
+"""One running server: its services put together, started in order and stopped in order."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from local_connect.access import users_file
 from local_connect.access.addresses import Addresses
 from local_connect.access.identity import DEFAULT_IDENTITIES, Identities, session_cookie, wants_page
 from local_connect.access.vanities import Vanities
-from local_connect.api.common import ROOMS, Rooms
+from local_connect.api.common import SERVICES, Services
 from local_connect.config import Settings
 from local_connect.dashboard import pages
 from local_connect.errors import ApiError, BadRequest, Conflict, LocalConnectError
@@ -120,7 +120,7 @@ class Server:
             credentials_use_guid=self._settings.credentials_use_guid,
         )
         app = web.Application(client_max_size=_FORM_BYTES)
-        app[ROOMS] = Rooms(
+        app[SERVICES] = Services(
             settings=self._settings,
             store=self._store,
             addresses=self._addresses,

@@ -3,11 +3,13 @@
 from contextlib import ExitStack
 
 from scripts import services
-from tests.catalogue import Example
 
 
 class Services:
-    """One server for each service, until `close`."""
+    """One server for each service, until `close`.
+
+    They are always our own: what tests write must not reach a server that somebody uses.
+    """
 
     def __init__(self) -> None:
         self.resources = ExitStack()
@@ -21,16 +23,10 @@ class Services:
         found: dict[str, str] = {}
         for name in names:
             if name not in self.started:
-                self.started[name] = self.resources.enter_context(services.running([name]))
+                self.started[name] = self.resources.enter_context(services.started(name))
             apart = getattr(services.load(name), "apart", dict)
             found |= apart(self.started[name])
         return found
 
     def close(self) -> None:
         self.resources.close()
-
-
-def missing(example: Example) -> str | None:
-    """Why the example cannot run here, and what to do about it; None where it can."""
-    reasons = (services.missing(name) for name in example.services)
-    return next((reason for reason in reasons if reason), None)

@@ -24,7 +24,7 @@ from playwright.sync_api import Playwright, sync_playwright
 from scripts.services import missing
 from tests import browsers, catalogue
 from tests.beside import Services
-from tests.fuzz.tries import pytest_terminal_summary
+from tests.fuzz.profiles import pytest_terminal_summary
 from tests.targets import TARGETS, Content, Target
 from tests.targets.base import NotDeployedError
 from tests.targets.process import Process

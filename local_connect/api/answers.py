@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from local_connect.access import rights
-from local_connect.api.common import rooms
+from local_connect.api.common import services
 from local_connect.records.store import Bundle, Content, ContentTag, Tag, User
 
 #: whole numbers, in seconds where the name says timeout
@@ -54,7 +54,7 @@ def content_answer(
     request: web.Request, content: Content, user: User, include: Collection[str] = ()
 ) -> dict[str, Any]:
     """A content item as Connect's API shows one to `user`, with what of `INCLUDES` is asked for."""
-    base = rooms(request).addresses.base_url(request)
+    base = services(request).addresses.base_url(request)
     answer = {
         "guid": content.guid,
         "name": content.name,
@@ -82,13 +82,13 @@ def content_answer(
         "app_role": rights.app_role(user, content),
         "id": str(content.id),
     }
-    if "owner" in include and (owner := rooms(request).identities.get(content.owner_guid)):
+    if "owner" in include and (owner := services(request).identities.get(content.owner_guid)):
         fields = ("guid", "username", "first_name", "last_name")
         answer["owner"] = {field: getattr(owner, field) for field in fields}
     if "tags" in include:
-        with rooms(request).store.session() as session:
+        with services(request).store.session() as session:
             answer["tags"] = [tag_answer(tag) for tag in tags_of(session, content)]
-    if "vanity_url" in include and (vanity := rooms(request).vanities.get(content.guid)):
+    if "vanity_url" in include and (vanity := services(request).vanities.get(content.guid)):
         answer["vanity_url"] = f"{base}{vanity.path}"
     return answer
 

@@ -16,7 +16,7 @@ from local_connect.api.common import (
     content_of,
     content_to_change,
     json_object,
-    rooms,
+    services,
     whole_number,
 )
 from local_connect.errors import BadRequest, NotFound, TooLarge
@@ -41,8 +41,8 @@ async def upload_bundle(request: web.Request) -> web.Response:
         chunks = request.content.iter_any()
     bundle = await receive(
         aiter(chunks),
-        store=rooms(request).store,
-        limits=rooms(request).settings.limits,
+        store=services(request).store,
+        limits=services(request).settings.limits,
         content_guid=content.guid,
         created_by=user.guid,
         source=source,
@@ -54,7 +54,7 @@ async def upload_bundle(request: web.Request) -> web.Response:
 async def find_bundles(request: web.Request) -> web.Response:
     """The content's bundles, newest first."""
     content = content_to_change(request, caller(request))
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         found = session.scalars(
             select(Bundle).filter_by(content_guid=content.guid).order_by(Bundle.id.desc())
         ).all()
@@ -73,7 +73,7 @@ async def download_bundle(request: web.Request) -> web.StreamResponse:
     content = content_to_change(request, caller(request))
     bundle = _bundle_of(request, content)
     return web.FileResponse(
-        rooms(request).store.archive(bundle.id),
+        services(request).store.archive(bundle.id),
         headers={
             "Content-Type": "application/gzip",
             "Content-Disposition": f'attachment; filename="bundle-{bundle.id}.tar.gz"',
@@ -86,7 +86,7 @@ async def delete_bundle(request: web.Request) -> web.Response:
     """Delete any bundle but the active one."""
     content = content_to_change(request, caller(request))
     bundle = _bundle_of(request, content)
-    await rooms(request).deploys.delete(content.guid, bundle.id)
+    await services(request).deploys.delete(content.guid, bundle.id)
     return web.Response(status=204)
 
 
@@ -96,7 +96,7 @@ async def build(request: web.Request) -> web.Response:
     user = caller(request)
     content = content_to_change(request, user)
     bundle_id = _wanted_bundle(request, content, await json_object(request))
-    task = rooms(request).deploys.start_build(user.guid, content.guid, bundle_id)
+    task = services(request).deploys.start_build(user.guid, content.guid, bundle_id)
     return web.json_response({"task_id": task.id}, status=202)
 
 
@@ -110,7 +110,7 @@ async def deploy(request: web.Request) -> web.Response:
     if not isinstance(activate, bool):
         raise BadRequest("activate is neither true nor false.")
     bundle_id = _wanted_bundle(request, content, body)
-    task = rooms(request).deploys.start(user.guid, content.guid, bundle_id, activate=activate)
+    task = services(request).deploys.start(user.guid, content.guid, bundle_id, activate=activate)
     return web.json_response({"task_id": task.id}, status=202)
 
 
@@ -118,7 +118,7 @@ async def deploy(request: web.Request) -> web.Response:
 async def lockfile(request: web.Request) -> web.Response:
     """The versions in the active bundle's environment, in the form of a requirements file."""
     content = content_of(request, caller(request))
-    packages = rooms(request).deploys.packages(content)
+    packages = services(request).deploys.packages(content)
     if packages is None:
         raise NotFound("Nothing has been deployed to this content yet.")
     return web.Response(
@@ -178,9 +178,9 @@ def _wanted_bundle(request: web.Request, content: Content, body: dict[str, Any])
     if wanted is None:
         raise BadRequest("This content has no bundle yet: name one as bundle_id.")
     bundle_id = whole_number(str(wanted), "bundle_id")
-    return rooms(request).deploys.check(content.guid, bundle_id).id
+    return services(request).deploys.check(content.guid, bundle_id).id
 
 
 def _bundle_of(request: web.Request, content: Content) -> Bundle:
     bundle_id = whole_number(request.match_info["id"], "The bundle's id")
-    return rooms(request).deploys.check(content.guid, bundle_id)
+    return services(request).deploys.check(content.guid, bundle_id)

@@ -1,4 +1,4 @@
-"""What every part of the API needs: the rooms, the caller, the content, the JSON."""
+"""What every part of the API needs: the services, the caller, the content, the JSON."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _BODY_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class Rooms:
-    """The parts of one server that the API speaks to."""
+class Services:
+    """What one running server is made of: what its handlers of requests work with."""
 
     settings: Settings
     store: Store
@@ -43,16 +43,17 @@ class Rooms:
     pythons: Pythons
 
 
-ROOMS: web.AppKey[Rooms] = web.AppKey("rooms", Rooms)
+SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
 
 
-def rooms(request: web.Request) -> Rooms:
-    return request.app[ROOMS]
+def services(request: web.Request) -> Services:
+    """The services of the server that the request came to."""
+    return request.app[SERVICES]
 
 
 def caller(request: web.Request) -> User:
     """The user whose key the request carries; without one it is refused."""
-    user = rooms(request).identities.from_key(request.headers)
+    user = services(request).identities.from_key(request.headers)
     if user is None:
         raise Unauthenticated("Send an API key: Authorization: Key <key>.")
     return user
@@ -60,7 +61,7 @@ def caller(request: web.Request) -> User:
 
 def content_of(request: web.Request, user: User) -> Content:
     """The content that the path names by GUID, if the user may see it."""
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         content = session.query(Content).filter_by(guid=request.match_info["guid"]).one_or_none()
     if content is None:
         raise NotFound("There is no such content, or you may not see it.")

@@ -17,7 +17,7 @@ from local_connect.api.common import (
     content_to_change,
     json_body,
     json_object,
-    rooms,
+    services,
     whole_number,
 )
 from local_connect.errors import BadRequest, Conflict, NotFound, NotImplementedHere
@@ -45,7 +45,7 @@ async def find_content(request: web.Request) -> web.Response:
     for field in ("name", "owner_guid"):
         if value := request.query.get(field):
             query = query.where(getattr(Content, field) == value)
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         found = session.scalars(query).all()
     include = _include(request)
     return web.json_response(
@@ -88,8 +88,8 @@ async def update_content(request: web.Request) -> web.Response:
 async def delete_content(request: web.Request) -> web.Response:
     user = caller(request)
     content = content_to_change(request, user)
-    rooms(request).vanities.remove(content.guid)
-    await rooms(request).deploys.delete_content(content)
+    services(request).vanities.remove(content.guid)
+    await services(request).deploys.delete_content(content)
     return web.Response(status=204)
 
 
@@ -98,7 +98,7 @@ async def get_application(request: web.Request) -> web.Response:
     """The older address by number, that rsconnect asks for with `--app-id 12`."""
     user = caller(request)
     content_id = whole_number(request.match_info["id"], "The id")
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         content = session.get(Content, content_id)
     if content is None or not rights.may_see(user, content):
         raise NotFound("There is no such content, or you may not see it.")
@@ -126,7 +126,7 @@ async def replace_variables(request: web.Request) -> web.Response:
 
 async def change(request: web.Request, content: Content, fields: dict[str, Any]) -> Content:
     """Set these fields of a content item, and let them take effect; the item as it is then."""
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         # it may have been deployed since the request began
         current = session.get_one(Content, content.id)
     before = _settings(current)
@@ -134,7 +134,7 @@ async def change(request: web.Request, content: Content, fields: dict[str, Any])
     saved = _save(request, current)
     if _settings(saved) != before:
         # a process keeps the settings that it was started with
-        await rooms(request).deploys.replace(content.guid)
+        await services(request).deploys.replace(content.guid)
     return saved
 
 
@@ -149,7 +149,7 @@ async def set_variables(
 
     With `replace` all that are not named are removed.
     """
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         known = {
             variable.name: variable
             for variable in session.query(EnvironmentVariable).filter_by(content_guid=content.guid)
@@ -169,11 +169,11 @@ async def set_variables(
                 session.add(EnvironmentVariable(content_guid=content.guid, name=name, value=value))
     if changed:
         # a process keeps the environment that it was started with
-        await rooms(request).deploys.replace(content.guid)
+        await services(request).deploys.replace(content.guid)
 
 
 def variable_names(request: web.Request, content: Content) -> list[str]:
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         return list(
             session.scalars(
                 select(EnvironmentVariable.name)
@@ -223,7 +223,7 @@ async def _set_variables(request: web.Request, *, replace: bool) -> web.Response
 
 def _save(request: web.Request, content: Content) -> Content:
     try:
-        with rooms(request).store.session() as session:
+        with services(request).store.session() as session:
             saved = session.merge(content)
             session.flush()
             return saved

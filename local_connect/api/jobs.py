@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from local_connect.api.common import caller, content_to_change, rooms, whole_number
+from local_connect.api.common import caller, content_to_change, services, whole_number
 from local_connect.errors import Conflict, NotFound
 from local_connect.records.store import Content, Job
 from local_connect.runtime.jobs import ACTIVE
@@ -18,7 +18,7 @@ routes = web.RouteTableDef()
 async def find_jobs(request: web.Request) -> web.Response:
     """Newest first."""
     content = content_to_change(request, caller(request))
-    jobs = rooms(request).jobs.find(content.guid)
+    jobs = services(request).jobs.find(content.guid)
     return web.json_response([_answer(job, content) for job in jobs])
 
 
@@ -35,7 +35,7 @@ async def kill_job(request: web.Request) -> web.Response:
     job = _job_of(request, content)
     if job.status != ACTIVE:
         raise Conflict("This job has ended.", code=0)
-    await rooms(request).processes.kill(job.key)
+    await services(request).processes.kill(job.key)
     return web.json_response(
         {"app_id": content.id, "app_guid": content.guid, "job_key": job.key}, status=202
     )
@@ -45,7 +45,7 @@ async def kill_job(request: web.Request) -> web.Response:
 async def get_log(request: web.Request) -> web.Response:
     """The lines that the process printed, the last `maxLogLines` where it is given."""
     content = content_to_change(request, caller(request))
-    entries = rooms(request).jobs.log(_job_of(request, content).key)
+    entries = services(request).jobs.log(_job_of(request, content).key)
     if limit := request.query.get("maxLogLines"):
         entries = entries[-max(1, whole_number(limit, "maxLogLines")) :]
     return web.json_response({"entries": entries})
@@ -57,13 +57,13 @@ async def download_log(request: web.Request) -> web.Response:
     content = content_to_change(request, caller(request))
     job = _job_of(request, content)
     return web.Response(
-        text="".join(f"{entry['data']}\n" for entry in rooms(request).jobs.log(job.key)),
+        text="".join(f"{entry['data']}\n" for entry in services(request).jobs.log(job.key)),
         headers={"Content-Disposition": f'attachment; filename="{job.key}.log"'},
     )
 
 
 def _job_of(request: web.Request, content: Content) -> Job:
-    for job in rooms(request).jobs.find(content.guid):
+    for job in services(request).jobs.find(content.guid):
         if job.key == request.match_info["key"]:
             return job
     raise NotFound("This content has no such job.")

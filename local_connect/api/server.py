@@ -6,7 +6,7 @@ import socket
 
 from aiohttp import web
 
-from local_connect.api.common import caller, rooms
+from local_connect.api.common import caller, services
 from local_connect.config import CONNECT_VERSION
 from local_connect.errors import Forbidden
 
@@ -37,7 +37,7 @@ async def python_settings(request: web.Request) -> web.Response:
         {
             "installations": [
                 {"version": str(python.version), "cluster_name": "Local", "image_name": "Local"}
-                for python in await rooms(request).pythons.all()
+                for python in await services(request).pythons.all()
             ],
             "api_enabled": True,
             "conda_enabled": False,

@@ -15,7 +15,7 @@ from local_connect.api.common import (
     content_of,
     content_to_change,
     json_object,
-    rooms,
+    services,
     whole_number,
 )
 from local_connect.errors import BadRequest, Conflict, NotFound
@@ -33,7 +33,7 @@ async def find_tags(request: web.Request) -> web.Response:
         query = query.filter_by(name=name)
     if parent_id := request.query.get("parent_id"):
         query = query.filter_by(parent_id=whole_number(parent_id, "parent_id"))
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         return web.json_response([tag_answer(tag) for tag in session.scalars(query)])
 
 
@@ -42,7 +42,7 @@ async def create_tag(request: web.Request) -> web.Response:
     rights.check_administrator(caller(request))
     body = await json_object(request)
     tag = Tag(name=_name(body), parent_id=None)
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         tag.parent_id = _parent(session, body)
     return web.json_response(tag_answer(_save(request, tag)))
 
@@ -50,7 +50,7 @@ async def create_tag(request: web.Request) -> web.Response:
 @routes.get("/__api__/v1/tags/{id}")
 async def get_tag(request: web.Request) -> web.Response:
     caller(request)
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         return web.json_response(tag_answer(_tag_of(request, session)))
 
 
@@ -59,7 +59,7 @@ async def update_tag(request: web.Request) -> web.Response:
     """Rename a tag, or move it below another."""
     rights.check_administrator(caller(request))
     body = await json_object(request)
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         tag = _tag_of(request, session)
         if "name" in body:
             tag.name = _name(body)
@@ -77,7 +77,7 @@ async def update_tag(request: web.Request) -> web.Response:
 async def delete_tag(request: web.Request) -> web.Response:
     """Delete a tag and all below it (documented in posit-sdk)."""
     rights.check_administrator(caller(request))
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         session.delete(_tag_of(request, session))
     return web.Response(status=204)
 
@@ -86,7 +86,7 @@ async def delete_tag(request: web.Request) -> web.Response:
 async def find_tagged(request: web.Request) -> web.Response:
     """The content with this tag that the caller may see."""
     user = caller(request)
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         tag = _tag_of(request, session)
         tagged = session.scalars(
             select(Content)
@@ -102,7 +102,7 @@ async def find_tagged(request: web.Request) -> web.Response:
 @routes.get("/__api__/v1/content/{guid}/tags")
 async def find_tags_of_content(request: web.Request) -> web.Response:
     content = content_of(request, caller(request))
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         return web.json_response([tag_answer(tag) for tag in tags_of(session, content)])
 
 
@@ -111,7 +111,7 @@ async def add_tag(request: web.Request) -> web.Response:
     """Put a tag, and with it all above it, on content (documented in posit-sdk)."""
     content = content_to_change(request, caller(request))
     tag_id = whole_number(str((await json_object(request)).get("tag_id")), "tag_id")
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         tag = session.get(Tag, tag_id)
         if tag is None:
             raise NotFound(f"There is no tag {tag_id}.")
@@ -124,7 +124,7 @@ async def add_tag(request: web.Request) -> web.Response:
 async def remove_tag(request: web.Request) -> web.Response:
     """Take a tag off content, with all above and below it (above: documented in posit-sdk)."""
     content = content_to_change(request, caller(request))
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         tag = _tag_of(request, session)
         for tag_id in {*_with_ancestors(session, tag), *_with_descendants(session, tag.id)}:
             if held := session.get(ContentTag, (content.guid, tag_id)):
@@ -173,7 +173,7 @@ def _with_descendants(session: Session, tag_id: int) -> list[int]:
 
 
 def _save(request: web.Request, tag: Tag) -> Tag:
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         siblings = select(Tag).filter_by(name=tag.name, parent_id=tag.parent_id)
         if any(other.id != tag.id for other in session.scalars(siblings)):
             raise Conflict(f"There is a tag {tag.name} at this place already.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from local_connect.api.common import caller, rooms, whole_number
+from local_connect.api.common import caller, services, whole_number
 from local_connect.errors import NotFound
 
 routes = web.RouteTableDef()
@@ -17,7 +17,7 @@ _LONGEST_WAIT = 30
 async def get_task(request: web.Request) -> web.Response:
     """Answer at once where there is news after line `first`, else within `wait` seconds."""
     user = caller(request)
-    task = rooms(request).tasks.get(request.match_info["id"])
+    task = services(request).tasks.get(request.match_info["id"])
     if task.owner_guid != user.guid and user.user_role != "administrator":
         raise NotFound(f"There is no task {task.id}, or you may not see it.")
     first = whole_number(request.query.get("first", "0"), "first")

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from local_connect.access.identity import ROLES
 from local_connect.api.answers import user_answer
-from local_connect.api.common import caller, rooms, whole_number
+from local_connect.api.common import caller, services, whole_number
 from local_connect.errors import NotFound, NotImplementedHere
 from local_connect.records.store import Group
 
@@ -37,7 +37,7 @@ async def find_users(request: web.Request) -> web.Response:
     roles = request.query.get("user_role", "|".join(ROLES)).split("|")
     found = [
         user
-        for user in rooms(request).identities.all()
+        for user in services(request).identities.all()
         if user.user_role in roles
         and any(
             name.casefold().startswith(prefix)
@@ -50,7 +50,7 @@ async def find_users(request: web.Request) -> web.Response:
 @routes.get("/__api__/v1/users/{guid}")
 async def get_user(request: web.Request) -> web.Response:
     caller(request)
-    user = rooms(request).identities.get(request.match_info["guid"])
+    user = services(request).identities.get(request.match_info["guid"])
     if user is None:
         raise NotFound("There is no such user.")
     return web.json_response(user_answer(user))
@@ -61,7 +61,7 @@ async def find_groups(request: web.Request) -> web.Response:
     """By `prefix` of the name, in any case."""
     caller(request)
     prefix = request.query.get("prefix", "").casefold()
-    groups = rooms(request).identities.groups()
+    groups = services(request).identities.groups()
     return _page(
         request, [group for group in groups if group.name.casefold().startswith(prefix)], _group
     )
@@ -79,7 +79,7 @@ async def find_members(request: web.Request) -> web.Response:
     group = _group_of(request)
     members = [
         user
-        for user in rooms(request).identities.all()
+        for user in services(request).identities.all()
         if any(of_user.guid == group.guid for of_user in user.groups)
     ]
     return _page(request, members, user_answer)
@@ -90,7 +90,7 @@ def _group(group: Group) -> dict[str, Any]:
 
 
 def _group_of(request: web.Request) -> Group:
-    for group in rooms(request).identities.groups():
+    for group in services(request).identities.groups():
         if group.guid == request.match_info["guid"]:
             return group
     raise NotFound("There is no such group.")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from local_connect.api.common import rooms
+from local_connect.api.common import services
 from local_connect.dashboard.items import username
 from local_connect.records.store import Content, Deployment, Job
 from local_connect.runtime.jobs import ACTIVE
@@ -42,8 +42,8 @@ class Entry:
 
 def find(request: web.Request, content: Content) -> list[Entry]:
     """The logs of a content item, newest first."""
-    deployments = rooms(request).history.find(content.guid)
-    jobs = rooms(request).jobs.find(content.guid)
+    deployments = services(request).history.find(content.guid)
+    jobs = services(request).jobs.find(content.guid)
     entries = [
         *(_of_deployment(request, deployment) for deployment in deployments),
         *(_of_job(request, job) for job in jobs),
@@ -77,7 +77,7 @@ def _of_deployment(request: web.Request, deployment: Deployment) -> Entry:
 
     def lines() -> list[Line]:
         if deployment.end_time is None:
-            output = rooms(request).tasks.get(deployment.task_id).output
+            output = services(request).tasks.get(deployment.task_id).output
         else:
             output = deployment.output.splitlines()
         return [Line(text) for text in output]
@@ -102,7 +102,7 @@ def _of_job(request: web.Request, job: Job) -> Entry:
     def lines() -> list[Line]:
         return [
             Line(line["data"], line["timestamp"][11:19])
-            for line in rooms(request).jobs.log(job.key)
+            for line in services(request).jobs.log(job.key)
         ]
 
     return Entry(

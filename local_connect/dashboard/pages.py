@@ -18,7 +18,7 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from local_connect.access.addresses import DASHBOARD, SIGN_IN
-from local_connect.api.common import rooms
+from local_connect.api.common import services
 from local_connect.errors import ApiError, BadRequest, Forbidden, NotDeployed
 from local_connect.records.store import User
 
@@ -83,7 +83,7 @@ async def sign_in_page(request: web.Request) -> web.Response:
 @routes.post(SIGN_IN)
 async def sign_in(request: web.Request) -> web.Response:
     """Start the session of the chosen identity, or end the one there is."""
-    identities = rooms(request).identities
+    identities = services(request).identities
     form = await read_form(request)
     username = form.get("username")
     if username is None:
@@ -176,7 +176,7 @@ def page(
     `here` is the path that the visitor comes back to as that other. A page that answers
     a form has the form's `token`, and so stays with its visitor.
     """
-    identities = rooms(request).identities
+    identities = services(request).identities
     token = token or identities.open_form(request)
     return _render(
         template,

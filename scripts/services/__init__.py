@@ -11,8 +11,8 @@ it can. It starts nothing;
 `running(directory)`: a context manager that starts the service with all that it writes in the
 directory, gives the values of `VARIABLES`, and ends it. It raises `Unavailable`;
 
-`apart(variables)`, if two users of one server would meet there: variables of another, empty place
-on the same server.
+`apart(variables)`, if two users of a server that we started would meet there: the variables of
+another, empty place on it.
 """
 
 from __future__ import annotations
@@ -52,30 +52,40 @@ def given(name: str) -> dict[str, str]:
 
 
 def missing(name: str) -> str | None:
-    """Why the service cannot be had here, and what to do about it; None where it can."""
+    """Why the service cannot be started here, and what to do about it; None where it can."""
     try:
-        reason: str | None = None if given(name) else load(name).missing()
+        reason: str | None = load(name).missing()
     except Unavailable as error:
         return str(error)
     return reason
 
 
 @contextmanager
-def running(names: Iterable[str]) -> Iterator[dict[str, str]]:
-    """The named services until the end; the environment variables that examples find them by.
+def started(name: str) -> Iterator[dict[str, str]]:
+    """A server of our own until the end; the environment variables that it is found by.
 
-    Raises `Unavailable` where one cannot be started.
+    Raises `Unavailable` where it cannot be started.
+    """
+    if reason := missing(name):
+        raise Unavailable(reason)
+    # its path is short, because that of a Unix socket must be
+    directory = Path(tempfile.mkdtemp(prefix=f"{name}-"))
+    try:
+        with load(name).running(directory) as variables:
+            yield variables
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def running(names: Iterable[str]) -> Iterator[dict[str, str]]:
+    """The named services until the end: the user's own servers where the environment names them.
+
+    It gives the environment variables that examples find them by, and raises `Unavailable` where
+    one cannot be started.
     """
     variables: dict[str, str] = {}
     with ExitStack() as stack:
         for name in names:
-            if reason := missing(name):
-                raise Unavailable(reason)
-            if own := given(name):
-                variables |= own
-                continue
-            # its path is short, because that of a Unix socket must be
-            directory = Path(tempfile.mkdtemp(prefix=f"{name}-"))
-            stack.callback(shutil.rmtree, directory, ignore_errors=True)
-            variables |= stack.enter_context(load(name).running(directory))
+            variables |= given(name) or stack.enter_context(started(name))
         yield variables
