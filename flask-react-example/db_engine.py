@@ -133,4 +133,5 @@ if __name__ == "__main__":
     try:
         cli()
     except (OperationalError, ProgrammingError) as error:
-        sys.exit(f"The database cannot be used: {error.orig}")
+        reason = str(error.orig).partition("\n")[0]
+        sys.exit(f"The database cannot be used: {reason}")

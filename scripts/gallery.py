@@ -48,6 +48,9 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 #: what a directory, a table, a make target and Connect's name of content can all be called
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
+#: what is in an example's directory but not of the example
+_NOT_COPIED = (".*", "__pycache__", "node_modules", "rsconnect-python", "manifest.json")
+
 #: where an example's README shows its console
 _PICTURE = re.compile(r"^!\[.*\]\(\.\./docs/images/.*\)\n\n", re.MULTILINE)
 
@@ -334,7 +337,7 @@ def show(examples: Collection[str]) -> None:
             if content["access_type"] != "all":
                 client.content_update(content["guid"], {"access_type": "all"})
             print(f"{about['title']} ({example})")
-            for kind in ("console", "list", "hello"):
+            for kind in ("page", "console", "list", "hello"):
                 if kind in about:
                     print(f"  {kind:<8} {base}/content/{content['guid']}/{about[kind]}")
             print()
@@ -371,7 +374,7 @@ def new(name: str, source: str) -> None:
         path: path.read_text("utf-8") for path in (ROOT / "gallery.toml", ROOT / "README.md")
     }
     try:
-        ignored = shutil.ignore_patterns(".*", "__pycache__", "rsconnect-python", "manifest.json")
+        ignored = shutil.ignore_patterns(*_NOT_COPIED, *examples[source].get("exclude", ()))
         shutil.copytree(ROOT / source, directory, ignore=ignored)
         for path in directory.rglob("*"):
             if path.suffix in (".md", ".toml"):
@@ -410,7 +413,7 @@ def manifest(example: str, about: Mapping[str, Any]) -> str:
     its place. Files that are here by chance, hidden ones and Python's own, are not in it.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        ignored = shutil.ignore_patterns(".*", "__pycache__", "rsconnect-python", "manifest.json")
+        ignored = shutil.ignore_patterns(*_NOT_COPIED, *about.get("exclude", ()))
         copy = shutil.copytree(ROOT / example, Path(scratch, example), ignore=ignored)
         done = subprocess.run(
             [

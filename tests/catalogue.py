@@ -29,6 +29,9 @@ class Example:
     spec_version: str | None = None
     hello: str | None = None
     groups: str | None = None
+    private: str | None = None
+    page: str | None = None
+    errors: tuple[str, ...] = ("message",)
     browsable: bool = False
     services: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
@@ -40,8 +43,10 @@ class Example:
     @property
     def paths(self) -> tuple[str, ...]:
         """Every path that it serves, with a language where one is needed."""
-        paths = (self.list, self.item, self.console, self.spec, self.hello, self.groups)
-        return tuple(dict.fromkeys(path.format(lang="en") for path in paths if path is not None))
+        greetings = (self.list, self.item)
+        others = (self.console, self.spec, self.hello, self.groups, self.private, self.page)
+        paths = (path for path in greetings + others if path is not None)
+        return tuple(dict.fromkeys(path.format(lang="en") for path in paths))
 
     def has(self, *names: str) -> bool:
         """Whether the catalogue gives it all these paths or properties."""

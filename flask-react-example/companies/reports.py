@@ -15,7 +15,7 @@ COMPANIES = Path(__file__).parent.with_name("companies.json")
 
 def text(value):
     """Refuse characters that no database keeps."""
-    if "\0" in value or not value.isascii() and value.encode(errors="replace").decode() != value:
+    if "\0" in value or value != value.encode(errors="replace").decode():
         raise ValidationError("Not plain text.")
 
 
@@ -30,7 +30,7 @@ class Earnings(fields.Decimal):
 
     @staticmethod
     def fits(value):
-        if abs(value) >= 10**12 or value != round(value, 2):
+        if abs(value) >= 10**12 or value.as_tuple().exponent < -2:
             raise ValidationError("Not a number below 10^12 with at most two decimals.")
 
 
@@ -80,7 +80,7 @@ def save(report):
     for values in finances:
         finance = by_year.get(values["year"]) or Finance(company=company)
         for name, value in values.items():
-            setattr(finance, name, Decimal(value).quantize(Decimal("0.01")) if name != "year" else value)
+            setattr(finance, name, value)
     db.session.add(company)
 
 

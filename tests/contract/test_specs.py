@@ -13,7 +13,7 @@ from tests.catalogue import Example
 from tests.targets import ALICE, Content
 from tests.targets.process import Process
 
-pytestmark = pytest.mark.needs("spec", "list", "item")
+pytestmark = pytest.mark.needs("spec")
 
 Json = dict[str, Any]
 
@@ -85,6 +85,7 @@ def test_valid_openapi(content: Content) -> None:
     validate(spec)
 
 
+@pytest.mark.needs("list", "item")
 def test_paths_are_those_of_the_catalogue(content: Content) -> None:
     spec = spec_of(content)
     assert set(spec["paths"]) == {f"/{content.example.list}", f"/{content.example.item}"}
@@ -92,6 +93,7 @@ def test_paths_are_those_of_the_catalogue(content: Content) -> None:
         assert set(path) - {"parameters"} == {"get"}, "read-only"
 
 
+@pytest.mark.needs("list", "item")
 def test_schemas(content: Content) -> None:
     spec = spec_of(content)
     items = f"/{content.example.list}"
@@ -124,6 +126,7 @@ def test_mounted_where_it_is(content: Content) -> None:
     assert base_of(spec_of(content), url.join(str(content.example.spec))) == str(url).rstrip("/")
 
 
+@pytest.mark.needs("list", "item")
 def test_try_it_out(content: Content) -> None:
     spec = spec_of(content)
     base = base_of(spec, httpx.URL(content.url).join(str(content.example.spec)))
@@ -159,19 +162,21 @@ def test_schemathesis_finds_nothing(content: Content, tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Tested: 2" in done.stdout
+    assert f"Tested: {len(spec_of(content)['paths'])}" in done.stdout
 
 
 def test_one_process_with_several_addresses(process: Process, example: Example) -> None:
     mounts = ["", "/content/1", "/greetings", "/my-api"]
     content = process.launch(example, mounts=mounts)
     server = httpx.URL(content.url)
+    paths = set()
     try:
         for mount in (*mounts, mounts[1]):
             url = server.join(f"{mount}/{example.spec}")
             response = content.client.get(url)
             assert response.status_code == 200
             assert base_of(response.json(), url) == str(server.join(mount)).rstrip("/")
-            assert set(response.json()["paths"]) == {f"/{example.list}", f"/{example.item}"}
+            paths.add(tuple(response.json()["paths"]))
     finally:
         content.close()
+    assert len(paths) == 1

@@ -15,6 +15,7 @@ from tests.servers import LocalConnect
 
 
 def tracked(example: Example) -> set[str]:
+    """What git has of the example, less hidden files, which are of no use to a server."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=example.path,
@@ -22,7 +23,7 @@ def tracked(example: Example) -> set[str]:
         text=True,
         check=True,
     )
-    return set(listed.stdout.splitlines())
+    return {name for name in listed.stdout.splitlines() if not name.startswith(".")}
 
 
 def test_manifests_are_those_that_rsconnect_writes_anywhere(checkout: Checkout) -> None:
