@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from multiprocessing import forkserver
+
+from scripts import gallery
 
 
 def main() -> None:
@@ -46,12 +47,6 @@ def main() -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    if arguments.command in ("deploy", "up"):
-        # it reads rsconnect for the deployments while this process does for itself
-        forkserver.set_forkserver_preload(["rsconnect.main", "scripts.gallery"])
-        forkserver.ensure_running()
-    from scripts import gallery
-
     try:
         match arguments.command:
             case "server":

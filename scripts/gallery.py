@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import re
 import shutil
@@ -16,16 +15,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from rsconnect.api import RSConnectClient, RSConnectServer
-from rsconnect.exception import RSConnectException
-from rsconnect.metadata import ServerStore
-from rsconnect.models import ContentItemV1
-
+from local_connect.client.rsconnect import plain
 from scripts import services
+from scripts.connect import FROM_ENVIRONMENT, Server, ServerError, connected, find_server
 from scripts.services.keeper import kept
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,16 +29,8 @@ RSCONNECT = str(Path(sys.executable).with_name("rsconnect"))
 HONCHO = str(Path(sys.executable).with_name("honcho"))
 UV = str(Path(sys.executable).with_name("uv"))
 
-#: what `rsconnect` would prefer to a saved server, or refuse beside one
-_FROM_ENVIRONMENT = ("CONNECT_SERVER", "CONNECT_API_KEY")
-
 #: deployments at a time
 AT_A_TIME = 4
-
-_PROCESSES = multiprocessing.get_context("forkserver")
-
-#: rsconnect colours its lines on a terminal and off it
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 #: what a directory, a table, a make target and Connect's name of content can all be called
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -60,7 +47,7 @@ class Refused(Exception):
 
 
 #: what is told in one line
-FAILURES = (RSConnectException, Refused, services.Unavailable)
+FAILURES = (ServerError, Refused, services.Unavailable)
 
 
 def catalogue() -> dict[str, dict[str, Any]]:
@@ -68,30 +55,10 @@ def catalogue() -> dict[str, dict[str, Any]]:
     return tomllib.loads((ROOT / "gallery.toml").read_text("utf-8"))
 
 
-def server(name: str) -> RSConnectServer:
-    """The server that is saved under `name`, else the one that the environment names."""
-    if name:
-        store = ServerStore()
-        if store.get_by_name(name) is None:
-            raise RSConnectException(
-                f"No server is saved as {name}. `rsconnect list` shows those that are, and "
-                "`rsconnect add` saves one."
-            )
-        saved = store.resolve(name, None)
-        return RSConnectServer(saved.url, saved.api_key, bool(saved.insecure), saved.ca_data)
-    url, key = (os.environ.get(variable) for variable in _FROM_ENVIRONMENT)
-    if not url or not key:
-        raise RSConnectException(
-            "Where to? Give SERVER=<name that rsconnect add saved>, "
-            "or set CONNECT_SERVER and CONNECT_API_KEY."
-        )
-    return RSConnectServer(url, key)
-
-
-def say_where(name: str) -> tuple[RSConnectServer, str]:
-    """Print where a deployment would go, and whose it would be; the server and its owner's GUID."""
-    where = server(name)
-    with RSConnectClient(where) as client:
+def say_where(name: str) -> tuple[Server, str]:
+    """Print where a deployment would go, and whose it would be; the server and that user's GUID."""
+    where = find_server(name)
+    with connected(where) as client:
         owner = client.me()
     print(f"{where.url}, as {owner['username']}", flush=True)
     return where, owner["guid"]
@@ -145,7 +112,7 @@ def _given(example: str) -> dict[str, str]:
 def _deploy(
     example: str,
     *,
-    where: RSConnectServer,
+    where: Server,
     owner_guid: str,
     name: str,
     new: bool,
@@ -163,9 +130,9 @@ def _deploy(
         content = ["--new"]
     else:
         try:
-            with RSConnectClient(where) as client:
-                found = find(client, owner_guid, example) or create(client, example, about["title"])
-        except RSConnectException as error:
+            with connected(where) as client:
+                found = client.find(owner_guid, example) or client.create(example, about["title"])
+        except ServerError as error:
             _say(example, f"NOT DEPLOYED: {error}")
             return 1
         content = ["--app-id", found["guid"]]
@@ -192,52 +159,29 @@ def _excluded(about: Mapping[str, Any]) -> list[str]:
 
 
 def _rsconnect(example: str, *arguments: str, variables: Mapping[str, str]) -> int:
-    """Run rsconnect, and print what it prints behind the example's name; its status.
-
-    It is a process of its own, but not a new interpreter: to read rsconnect takes as long as half
-    a deployment, and is done once for all of them, by the server that forks them.
-    """
-    reader, writer = _PROCESSES.Pipe(duplex=False)
-    process = _PROCESSES.Process(target=_run, args=(arguments, dict(variables), writer))
-    process.start()
-    writer.close()
-    with reader, open(reader.fileno(), encoding="utf-8", errors="replace", closefd=False) as lines:
-        for line in lines:
-            _say(example, _COLOUR.sub("", line.rstrip()))
-    process.join()
-    return process.exitcode or 0
-
-
-def _run(arguments: tuple[str, ...], variables: dict[str, str], output: Connection) -> None:
-    """Be rsconnect, in this process, with these variables, and print to that pipe."""
-    from rsconnect.main import cli
-
-    os.environ.update(variables)
+    """Run rsconnect, and print what it prints behind the example's name; its status."""
+    environment = {**os.environ, **variables, "PYTHONUNBUFFERED": "1"}
     if "--name" in arguments:
-        for variable in _FROM_ENVIRONMENT:
-            os.environ.pop(variable, None)
-    for stream in (sys.stdout, sys.stderr):
-        os.dup2(output.fileno(), stream.fileno())
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    cli(arguments, prog_name="rsconnect")
+        for variable in FROM_ENVIRONMENT:
+            environment.pop(variable, None)
+    with subprocess.Popen(
+        [RSCONNECT, *arguments],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+    ) as process:
+        assert process.stdout is not None  # noqa: S101 (it is a pipe, by the call above)
+        for line in process.stdout:
+            _say(example, plain(line.rstrip()))
+    return process.returncode
 
 
 def _say(example: str, line: str) -> None:
     """Print one line, whole, whoever else prints."""
     print(f"{example} | {line}\n", end="", flush=True)
-
-
-def find(client: RSConnectClient, owner_guid: str, example: str) -> ContentItemV1 | None:
-    """The owner's content of that name on the server, if there is any."""
-    found = client.content_list(filters={"name": example, "owner_guid": owner_guid})
-    return next((item for item in found if item["name"] == example), None)
-
-
-def create(client: RSConnectClient, example: str, title: str) -> ContentItemV1:
-    """Make content of that name, which is the caller's to choose."""
-    made: ContentItemV1 = client.content_create(example)
-    client.content_update(made["guid"], {"title": title})
-    return made
 
 
 def up() -> None:
@@ -323,26 +267,24 @@ def _inside() -> list[str]:
 
 def show(examples: Collection[str]) -> None:
     """Open these examples to everyone, print where they are, and wait for Ctrl-C."""
-    where = server("")
-    base = where.url.rstrip("/")
+    where = find_server("")
     print()
-    with RSConnectClient(where) as client:
-        mine = client.content_list(filters={"owner_guid": client.me()["guid"]})
-        named = {item["name"]: item for item in mine}
+    with connected(where) as client:
+        named = client.content_of(client.me()["guid"])
         for example in examples:
             about = catalogue()[example]
             content = named.get(example)
             if content is None:
                 raise Refused(f"{example} is not there any more.")
             if content["access_type"] != "all":
-                client.content_update(content["guid"], {"access_type": "all"})
+                client.change(content["guid"], access_type="all")
             print(f"{about['title']} ({example})")
             for kind in ("page", "console", "list", "hello"):
                 if kind in about:
-                    print(f"  {kind:<8} {base}/content/{content['guid']}/{about[kind]}")
+                    print(f"  {kind:<8} {where.url}/content/{content['guid']}/{about[kind]}")
             print()
     print("They are open to everyone. See them as anyone, in a browser or by a key:")
-    print(f"  {base}/connect/")
+    print(f"  {where.url}/connect/")
     print(f"  curl -H 'Authorization: Key {where.api_key}' <address>")
     print()
     print("Ctrl-C ends it.", flush=True)
@@ -426,12 +368,12 @@ def manifest(example: str, about: Mapping[str, Any]) -> str:
             check=False,
         )
         if done.returncode:
-            raise RSConnectException(f"{example} has no manifest.\n{done.stderr}")
+            raise Refused(f"{example} has no manifest.\n{done.stderr}")
         document = json.loads((copy / "manifest.json").read_text("utf-8"))
     requires = document.get("environment", {}).get("python", {}).get("requires", "")
     oldest = re.match(r">=(\d+\.\d+)$", requires)
     if not oldest:
-        raise RSConnectException(
+        raise Refused(
             f'{example}/pyproject.toml must say which Python it needs: requires-python = ">=3.11"'
         )
     document["locale"] = "en_US.UTF-8"

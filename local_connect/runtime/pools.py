@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -30,16 +30,27 @@ _MOMENT = 0.1
 
 
 class Pool:
-    """The processes of one bundle. `make` gives a process to start, `end` takes one to end."""
+    """The processes of one bundle.
+
+    `make` gives a process to start, `end` takes one to end. `clock` tells the time in seconds, and
+    `sleep` waits for so many of them.
+    """
 
     def __init__(
-        self, make: Callable[[], ContentProcess], end: Callable[[ContentProcess], None]
+        self,
+        make: Callable[[], ContentProcess],
+        end: Callable[[ContentProcess], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.processes: list[ContentProcess] = []
         #: processes that are kept even when they idle
         self.minimum = 0
         self._make = make
         self._end = end
+        self._clock = clock
+        self._sleep = sleep
         self._starting: set[asyncio.Task[ContentProcess]] = set()
         self._closed = False
         self._failures = 0
@@ -82,11 +93,11 @@ class Pool:
         again, unless `retry` is set; after a process that ended by itself it waits.
         """
         self._drop_ended()
-        pause = 0.0 if retry else self._not_before - time.monotonic()
+        pause = 0.0 if retry else self._not_before - self._clock()
         if pause > 0:
             if self._failure:
                 raise self._failure
-            await asyncio.sleep(pause)
+            await self._sleep(pause)
         if process := self.pick():
             return process
         if not self._starting:
@@ -103,7 +114,7 @@ class Pool:
         if (
             len(alive) < self.minimum
             and not self._starting
-            and time.monotonic() >= self._not_before
+            and self._clock() >= self._not_before
         ):
             self._begin()
 
@@ -156,13 +167,13 @@ class Pool:
         for process in self.processes[:]:
             if not process.alive:
                 self.drop(process)
-                self._note_failure(lived=time.monotonic() - process.started)
+                self._note_failure(lived=self._clock() - process.started)
 
     def _note_failure(self, *, lived: float) -> None:
         self._failures = 1 if lived > _STABLE else self._failures + 1
         # the first that ends by itself may be replaced at once
         pause = 0.0 if lived and self._failures == 1 else 2.0 ** (self._failures - 1)
-        self._not_before = time.monotonic() + min(_LONGEST_PAUSE, pause)
+        self._not_before = self._clock() + min(_LONGEST_PAUSE, pause)
 
 
 class Processes:

