@@ -33,7 +33,7 @@ class Money(TypeDecorator):
         return String(16) if dialect.name == "sqlite" else self.impl
 
     def process_bind_param(self, value, dialect):
-        return str(value) if dialect.name == "sqlite" and value is not None else value
+        return f"{value:.2f}" if dialect.name == "sqlite" and value is not None else value
 
     def process_result_value(self, value, dialect):
         return Decimal(value) if dialect.name == "sqlite" and value is not None else value
