@@ -18,7 +18,7 @@ class Config:
 
     API_TITLE = "Companies and their earnings"
     API_VERSION = "1.0"
-    API_SPEC_OPTIONS = {  # noqa: RUF012
+    API_SPEC_OPTIONS = {
         "info": {"description": "Earnings by quarter. Read-only, for those who are signed in."},
         # relative to the specification, so that it holds wherever the API is mounted
         "servers": [{"url": ".."}],

@@ -31,7 +31,7 @@ class EnvelopeSchema(Schema):
     status = fields.Integer(required=True)
     success = fields.Boolean(required=True)
     message = fields.String(required=True)
-    contentType = fields.String(required=True)  # noqa: N815
+    contentType = fields.String(required=True)
 
 
 class ErrorSchema(EnvelopeSchema):
@@ -121,7 +121,7 @@ def get_companies():
 @for_users
 @missing("No such company")
 @api_1_0.response(200, CompanyEnvelopeSchema, description="The company")
-def get_company(id):  # noqa: A002
+def get_company(id):
     """Show a company."""
     company = find(id)
     content = {
@@ -136,7 +136,7 @@ def get_company(id):  # noqa: A002
 @for_users
 @missing("No such company")
 @api_1_0.response(200, YearsSchema, description="Every year of the company, in order")
-def get_years(id):  # noqa: A002
+def get_years(id):
     """List the years of a company."""
     return {"items": find(id).finances}
 
@@ -145,7 +145,7 @@ def get_years(id):  # noqa: A002
 @for_users
 @missing("No such company, or no such year of it")
 @api_1_0.response(200, YearSchema, description="The year")
-def get_finance(id, year):  # noqa: A002
+def get_finance(id, year):
     """Show one year of a company."""
     company = find(id)
     finance = db.session.scalar(select(Finance).filter_by(company_id=id, year=year))
@@ -154,5 +154,5 @@ def get_finance(id, year):  # noqa: A002
     return {"items": finance}
 
 
-def find(id):  # noqa: A002
+def find(id):
     return db.session.get(Company, id) or abort(404, f"There is no company {id}.")

@@ -1,7 +1,7 @@
 """The envelope around what happens, and every error in it."""
 
 from flask import current_app
-from sqlalchemy.exc import InterfaceError, OperationalError, ProgrammingError, TimeoutError
+from sqlalchemy import exc
 from werkzeug.exceptions import HTTPException, ServiceUnavailable
 
 RETRY_AFTER = 10
@@ -20,7 +20,7 @@ def envelope(status, message, content=None):
 def register_errors(app):
     app.register_error_handler(HTTPException, error_as_json)
     # also where its tables are missing: the log names them
-    for error in (InterfaceError, OperationalError, ProgrammingError, TimeoutError):
+    for error in (exc.InterfaceError, exc.OperationalError, exc.ProgrammingError, exc.TimeoutError):
         app.register_error_handler(error, database_is_away)
 
 

@@ -1,7 +1,6 @@
 """Reports on companies, in the shape of companies.json, and how they get into the tables."""
 
 import json
-from decimal import Decimal
 from pathlib import Path
 
 from flask_migrate import upgrade

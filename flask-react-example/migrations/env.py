@@ -11,7 +11,6 @@ LOCKS = {
 }
 
 
-
 def render_item(kind, item, _):
     """How a new migration writes what is ours; alembic writes the rest."""
     if kind == "type" and isinstance(item, Money):

