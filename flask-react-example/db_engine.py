@@ -40,6 +40,9 @@ class Age(click.ParamType):
 def cli(context, production):
     app = create_app("production" if production else "development")
     context.with_resource(app.app_context())
+    # at the end, the last one first
+    context.call_on_close(db.engine.dispose)
+    context.call_on_close(db.session.remove)
     if db.engine.dialect.name == "sqlite":
         prepare()
 

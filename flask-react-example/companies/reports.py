@@ -12,7 +12,7 @@ from companies.models import Company, Finance, db
 COMPANIES = Path(__file__).parent.with_name("companies.json")
 
 
-def text(value):
+def plain(value):
     """Refuse characters that no database keeps."""
     if "\0" in value or value != value.encode(errors="replace").decode():
         raise ValidationError("Not plain text.")
@@ -20,7 +20,7 @@ def text(value):
 
 class Text(fields.String):
     def __init__(self, **options):
-        super().__init__(required=True, validate=[validate.Length(1, 200), text], **options)
+        super().__init__(required=True, validate=[validate.Length(1, 200), plain], **options)
 
 
 class Earnings(fields.Decimal):
@@ -58,8 +58,9 @@ class Report(Schema):
 
 def read(file):
     """The reports in a file, unchecked. Raises ValueError where it has not their shape at all."""
-    # numbers with decimals stay as they are written, and so exact
-    document = json.loads(Path(file).read_text("utf-8"), parse_float=str)
+    # numbers with decimals stay as they are written, and so exact; NaN is no number of JSON's
+    text = Path(file).read_text("utf-8")
+    document = json.loads(text, parse_float=str, parse_constant=str)
     if not isinstance(document, dict) or not isinstance(document.get("DATA"), list):
         raise ValueError('it is not {"DATA": [...]}')
     return document["DATA"]
