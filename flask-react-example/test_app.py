@@ -92,26 +92,23 @@ def test_a_year_and_all_years(client):
     assert years[0] == year
 
 
-@pytest.mark.parametrize(
-    ("path", "message"),
-    [
-        ("get_company/2147483647", "There is no company 2147483647."),
-        ("finance/2147483647", "There is no company 2147483647."),
-        ("finance/2147483647/2015", "There is no company 2147483647."),
-        ("get_company/2147483648", "not found"),
-        ("get_company/one", "not found"),
-        ("nothing", "not found"),
-    ],
-)
-def test_what_is_not_there(client, path, message):
-    answer = get(client, path, 404)
-    assert message in answer.pop("message")
-    assert answer == {
-        "status": 404,
-        "success": False,
-        "contentType": "application/json",
-        "content": None,
-    }
+def test_what_is_not_there(client):
+    for path, message in {
+        "get_company/2147483647": "There is no company 2147483647.",
+        "finance/2147483647": "There is no company 2147483647.",
+        "finance/2147483647/2015": "There is no company 2147483647.",
+        "get_company/2147483648": "not found",
+        "get_company/one": "not found",
+        "nothing": "not found",
+    }.items():
+        answer = get(client, path, 404)
+        assert message in answer.pop("message")
+        assert answer == {
+            "status": 404,
+            "success": False,
+            "contentType": "application/json",
+            "content": None,
+        }
 
 
 def test_a_year_that_is_not_there(client):
@@ -122,11 +119,9 @@ def test_a_year_that_is_not_there(client):
 # who is signed in
 
 
-@pytest.mark.parametrize(
-    "path", ["user", "companies", "get_company/1", "finance/1", "finance/1/2015"]
-)
-def test_only_for_those_who_are_signed_in(client, path):
-    assert "Sign in to Connect" in get(client, path, 401, headers={})["message"]
+def test_only_for_those_who_are_signed_in(client):
+    for path in ("user", "companies", "get_company/1", "finance/1", "finance/1/2015"):
+        assert "Sign in to Connect" in get(client, path, 401, headers={})["message"]
 
 
 def test_who_is_signed_in(client):
@@ -143,9 +138,9 @@ def test_where_to_sign_in(client, monkeypatch):
     assert content == {"sign_in": "https://connect.example.com/connect/"}
 
 
-@pytest.mark.parametrize("value", ["", "alice", "[]", '{"user": 7}', '{"user": "\xff"}'])
-def test_a_malformed_header(client, value):
-    assert HEADER in get(client, "user", 400, headers={HEADER: value})["message"]
+def test_a_malformed_header(client):
+    for value in ("", "alice", "[]", '{"user": 7}', '{"user": "\xff"}'):
+        assert HEADER in get(client, "user", 400, headers={HEADER: value})["message"]
 
 
 def test_in_development_somebody_is_signed_in(app):
@@ -194,15 +189,15 @@ def test_migrations_make_what_the_models_say_and_unmake_it(app):
         check()
 
 
-@pytest.mark.parametrize("value", ["0.10", "-0.01", "999999999999.99", "123456789012.34"])
-def test_earnings_are_exact(app, value):
+def test_earnings_are_exact(app):
+    values = ["0.10", "-0.01", "999999999999.99", "123456789012.34"]
     with app.app_context():
+        quarters = {f"q{n}_earnings": Decimal(value) for n, value in enumerate(values, 1)}
         company = Company(name="Exact", company_ceo="-", business_type="-")
-        quarters = {f"q{n}_earnings": Decimal(value) for n in (1, 2, 3, 4)}
         company.finances = [Finance(year=2015, **quarters)]
         db.session.add(company)
         db.session.commit()
-        assert str(company.finances[0].q1_earnings) == value
+        assert [str(getattr(company.finances[0], name)) for name in quarters] == values
 
 
 def test_a_company_has_a_year_once(app):
@@ -223,7 +218,7 @@ HOSTILE = "Robert'); DROP TABLE company;-- 🏭"
 
 
 @pytest.fixture
-def run(app, tmp_path):
+def run(app):
     """Runs a command of db_engine.py; what it prints."""
 
     def run(*arguments, status=0):
@@ -298,38 +293,40 @@ def year_with(**changes):
     return [{"YEAR": 2020, **QUARTERS}, {"YEAR": 2021, **QUARTERS, **changes}]
 
 
-@pytest.mark.parametrize(
-    ("wrong", "place"),
-    [
-        (7, ": Invalid input type"),
-        (report(""), ".COMPANY: "),
-        (report("a\0b"), ".COMPANY: "),
-        (report("\ud800"), ".COMPANY: "),
-        (report("x" * 201), ".COMPANY: "),
-        (report("Acme", BUSINESS_TYPE=None), ".BUSINESS_TYPE: "),
-        (report("Acme", FINANCE="none"), ".FINANCE: "),
-        (report("Acme", 2020, 2020), ".FINANCE: A year comes twice."),
-        (report("Acme", COMPANY_BOSS="?"), ".COMPANY_BOSS: Unknown field."),
-        (report("Acme", FINANCE=year_with(YEAR="2021")), ".FINANCE[1].YEAR: "),
-        (report("Acme", FINANCE=year_with(YEAR=10000)), ".FINANCE[1].YEAR: "),
-        (report("Acme", FINANCE=year_with(Q3_EARNINGS=0.125)), ".FINANCE[1].Q3_EARNINGS: "),
-        (report("Acme", FINANCE=year_with(Q3_EARNINGS=1e12)), ".FINANCE[1].Q3_EARNINGS: "),
-        (report("Acme", FINANCE=year_with(Q3_EARNINGS=float("nan"))), ".FINANCE[1].Q3_EARNINGS: "),
-        (report("Acme", FINANCE=year_with(Q3_EARNINGS=True)), ".FINANCE[1].Q3_EARNINGS: "),
-    ],
-)
-def test_a_wrong_report_is_named_and_stays(app, run, file, wrong, place):
+WRONG = [
+    (7, ": Invalid input type"),
+    (report(""), ".COMPANY: "),
+    (report("a\0b"), ".COMPANY: "),
+    (report("\ud800"), ".COMPANY: "),
+    (report("x" * 201), ".COMPANY: "),
+    (report("Acme", BUSINESS_TYPE=None), ".BUSINESS_TYPE: "),
+    (report("Acme", FINANCE="none"), ".FINANCE: "),
+    (report("Acme", 2020, 2020), ".FINANCE: A year comes twice."),
+    (report("Acme", COMPANY_BOSS="?"), ".COMPANY_BOSS: Unknown field."),
+    (report("Acme", FINANCE=year_with(YEAR="2021")), ".FINANCE[1].YEAR: "),
+    (report("Acme", FINANCE=year_with(YEAR=10000)), ".FINANCE[1].YEAR: "),
+    (report("Acme", FINANCE=year_with(Q3_EARNINGS=0.125)), ".FINANCE[1].Q3_EARNINGS: "),
+    (report("Acme", FINANCE=year_with(Q3_EARNINGS=1e12)), ".FINANCE[1].Q3_EARNINGS: "),
+    (report("Acme", FINANCE=year_with(Q3_EARNINGS=float("nan"))), ".FINANCE[1].Q3_EARNINGS: "),
+    (report("Acme", FINANCE=year_with(Q3_EARNINGS=True)), ".FINANCE[1].Q3_EARNINGS: "),
+]
+
+
+def test_what_is_wrong_is_named_and_stays(app, run, file):
     before = everything(app)
-    path = file(report("First", 2020), wrong, report("Last", 2020))
+    reports = [report("First", 2020), *(wrong for wrong, _ in WRONG), report("Last", 2020)]
+    path = file(*reports)
     run("load", path)
     output = run("run", status=1)
-    assert "2 worked in, 1 left" in output
-    assert f"{path} DATA[1]{place}" in output
+    assert f"2 worked in, {len(WRONG)} left" in output
+    for number, (_, reason) in enumerate(WRONG, 1):
+        assert f"{path} DATA[{number}]{reason}" in output
     assert len(everything(app)) == len(before) + 2
-    assert "0 worked in, 1 left" in run("run", status=1)
+    assert f"0 worked in, {len(WRONG)} left" in run("run", status=1)
     with app.app_context():
-        left = db.session.scalars(select(Queue).filter_by(done_at=None)).all()
-        assert [row.place for row in left] == [f"{path} DATA[1]"]
+        left = select(Queue.place).filter_by(done_at=None).order_by(Queue.id)
+        places = [f"{path} DATA[{number}]" for number in range(1, len(WRONG) + 1)]
+        assert db.session.scalars(left).all() == places
 
 
 def test_prune_keeps_what_is_young_or_waits(app, run, file):
@@ -343,11 +340,11 @@ def test_prune_keeps_what_is_young_or_waits(app, run, file):
         assert db.session.scalar(select(func.count()).select_from(Queue)) == 1
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"DATA": {}}', "[" * 100_000, "\xff"])
-def test_what_cannot_be_loaded(run, tmp_path, text):
+def test_what_cannot_be_loaded(run, tmp_path):
     path = tmp_path / "reports.json"
-    path.write_text(text, "latin-1")
-    assert f"{path} cannot be loaded" in run("load", str(path), status=1)
+    for text in ("", "{", "[]", '{"DATA": {}}', "[" * 100_000, "\xff"):
+        path.write_text(text, "latin-1")
+        assert f"{path} cannot be loaded" in run("load", str(path), status=1)
 
 
 def test_an_age_that_is_none(run):

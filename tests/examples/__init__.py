@@ -1,0 +1,1 @@
+"""What an example does beyond the contract; a directory for each."""
