@@ -12,7 +12,7 @@ from sqlalchemy import func, inspect, select
 from sqlalchemy.exc import IntegrityError
 
 from companies import create_app
-from companies.login import HEADER
+from companies.login import BASE_URL, HEADER
 from companies.models import Company, Finance, Queue, db
 from companies.reports import COMPANIES, read, save
 from db_engine import cli
@@ -131,11 +131,12 @@ def test_who_is_signed_in(client):
     assert get(client, "user", headers={HEADER: jose}) == {"name": "José"}
 
 
-def test_where_to_sign_in(client, monkeypatch):
+def test_where_to_sign_in(client):
     assert get(client, "user", 401, headers={})["content"] is None
-    monkeypatch.setenv("CONNECT_SERVER", "https://connect.example.com/")
-    content = get(client, "user", 401, headers={})["content"]
-    assert content == {"sign_in": "https://connect.example.com/connect/"}
+    base = {BASE_URL: "https://connect.example.com/content/7d1f"}
+    assert get(client, "user", 401, headers=base)["content"] == {
+        "sign_in": "https://connect.example.com/connect/"
+    }
 
 
 def test_a_malformed_header(client):

@@ -1,7 +1,6 @@
 """Who is signed in: the visitor that Connect names."""
 
 import json
-import os
 
 from flask import abort, current_app, request
 from flask_login import LoginManager, UserMixin
@@ -9,6 +8,8 @@ from flask_login import LoginManager, UserMixin
 from companies.errors import envelope
 
 HEADER = "RStudio-Connect-Credentials"
+# where the app is, such as https://connect.example.com/content/<guid>
+BASE_URL = "RStudio-Connect-App-Base-URL"
 
 login_manager = LoginManager()
 # nobody signs in here, so there is nothing in a session to protect
@@ -47,8 +48,8 @@ def visitor():
 
 @login_manager.unauthorized_handler
 def not_signed_in():
+    server, separator, _ = request.headers.get(BASE_URL, "").partition("/content/")
     # Connect's own pages, where people sign in
-    server = os.environ.get("CONNECT_SERVER")
-    content = {"sign_in": f"{server.rstrip('/')}/connect/"} if server else None
+    content = {"sign_in": f"{server}/connect/"} if separator else None
     message = "You are not signed in. Sign in to Connect, or send an API key of yours."
     return envelope(401, message, content), 401
