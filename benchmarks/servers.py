@@ -111,10 +111,13 @@ def publish(server: LocalConnect, directory: Path, **fields: Any) -> Content:
 
 
 def bundle(directory: Path) -> bytes:
-    """What a deployment of the directory would send, less its README and the like."""
-    wanted = ("*.py", "*.txt", "*.json")
-    files = sorted(path for pattern in wanted for path in directory.glob(pattern))
-    return archive_of({p.name: p.read_bytes() for p in files if p.name != "manifest.json"})
+    """What a deployment of the directory would send: what its manifest names, else every file."""
+    manifest = directory / "manifest.json"
+    if manifest.exists():
+        names = sorted(json.loads(manifest.read_text("utf-8"))["files"])
+    else:
+        names = sorted(path.name for path in directory.iterdir() if path.is_file())
+    return archive_of({name: (directory / name).read_bytes() for name in names})
 
 
 def redeploy(content: Content, archive: bytes) -> None:

@@ -208,6 +208,7 @@ def up() -> None:
                 name: value for service in needs for name, value in variables[service].items()
             }
         for example, its in there.items():
+            release(example, its)
             stack.enter_context(beside(example, its))
         deploy(there, "", new=False, variables=there)
         show(there)
@@ -229,7 +230,10 @@ def run(example: str, arguments: Sequence[str]) -> int:
         command = [HONCHO, "start", "--procfile", "Procfile.dev", *arguments]
     else:
         command = ["flask", "--app", "app", "run", "--debug", *arguments]
-    with services.running(_services([example])) as variables, beside(example, variables):
+    with ExitStack() as stack:
+        variables = stack.enter_context(services.running(_services([example])))
+        release(example, variables)
+        stack.enter_context(beside(example, variables))
         process = subprocess.Popen(
             [*_inside(), *command], cwd=ROOT / example, env={**os.environ, **variables}
         )
@@ -244,10 +248,8 @@ def run(example: str, arguments: Sequence[str]) -> int:
 
 @contextmanager
 def beside(example: str, variables: Mapping[str, str]) -> Iterator[None]:
-    """What an example's `Procfile` has besides `web`, until the end."""
-    procfile = ROOT / example / "Procfile"
-    text = procfile.read_text("utf-8") if procfile.exists() else ""
-    names = [name for name in re.findall(r"^([\w-]+):", text, re.MULTILINE) if name != "web"]
+    """What an example's `Procfile` has besides `web` and `release`, until the end."""
+    names = [name for name in _procfile(example) if name not in ("web", "release")]
     if not names:
         yield
         return
@@ -257,6 +259,32 @@ def beside(example: str, variables: Mapping[str, str]) -> Iterator[None]:
         env={**os.environ, **variables, "PYTHONUNBUFFERED": "1"},
     ):
         yield
+
+
+def release(example: str, variables: Mapping[str, str]) -> None:
+    """Run what an example's `Procfile` calls `release` to its end, as is done before it goes live.
+
+    Raises `Refused` where it fails.
+    """
+    command = _procfile(example).get("release")
+    if command is None:
+        return
+    _say(example, command)
+    done = subprocess.run(
+        [*_inside(), "sh", "-c", command],
+        cwd=ROOT / example,
+        env={**os.environ, **variables},
+        check=False,
+    )
+    if done.returncode:
+        raise Refused(f"{example}: `{command}` ended with status {done.returncode}.")
+
+
+def _procfile(example: str) -> dict[str, str]:
+    """The commands of the example's `Procfile`, if it has one."""
+    procfile = ROOT / example / "Procfile"
+    text = procfile.read_text("utf-8") if procfile.exists() else ""
+    return dict(re.findall(r"^([\w-]+):[ \t]*(.+)$", text, re.MULTILINE))
 
 
 def _inside() -> list[str]:

@@ -90,6 +90,8 @@ def shots() -> Iterator[Shot]:
             yield Shot(example.directory, path, partial(ask, path=str(example.item)))
         elif example.has("browsable", "list"):
             yield Shot(example.directory, f"{mount(example)}{example.list}", look)
+        elif example.has("console", "spec"):
+            yield Shot(example.directory, f"{mount(example)}{example.console}", operations)
     yield Shot("dashboard", "/connect/", cards)
     viewers = next(example for example in EXAMPLES if example.has("hello"))
     page = f"/connect/apps/{{{viewers.directory}}}/"
@@ -115,6 +117,12 @@ def ask(page: Page, *, path: str) -> Locator:
     answer = block.locator(".live-responses-table pre").first
     expect(answer).to_contain_text(GREETINGS[LANG])
     return answer
+
+
+def operations(page: Page) -> Locator:
+    """All that a Swagger UI lists."""
+    expect(page.locator(".opblock").first).to_be_visible()
+    return page.locator(".opblock").last
 
 
 def cards(page: Page) -> Locator:

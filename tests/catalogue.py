@@ -33,6 +33,7 @@ class Example:
     page: str | None = None
     errors: tuple[str, ...] = ("message",)
     browsable: bool = False
+    other: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
 
@@ -47,6 +48,12 @@ class Example:
         others = (self.console, self.spec, self.hello, self.groups, self.private, self.page)
         paths = (path for path in greetings + others if path is not None)
         return tuple(dict.fromkeys(path.format(lang="en") for path in paths))
+
+    @property
+    def operations(self) -> frozenset[str] | None:
+        """What its specification must describe, as `GET greetings/`; None where nothing says it."""
+        reads = [f"GET {path}" for path in (self.list, self.item) if path is not None]
+        return frozenset([*reads, *self.other]) or None
 
     def has(self, *names: str) -> bool:
         """Whether the catalogue gives it all these paths or properties."""

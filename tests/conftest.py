@@ -99,13 +99,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def services_of(item: pytest.Item) -> list[str]:
-    """What the test's example stands on, and what its marks name."""
+    """What the test's examples stand on, and what its marks name."""
     names = [name for mark in item.iter_markers("services") for name in mark.args]
     callspec = getattr(item, "callspec", None)
-    if callspec is not None:
-        _, example, _ = callspec.params.get("content") or (None, None, None)
-        example = callspec.params.get("example", example)
-        names += example.services if example else ()
+    starts_them = "services" in getattr(item, "fixturenames", ())
+    for value in callspec.params.values() if callspec and starts_them else ():
+        # that of `content` is an example among other things
+        for part in value if isinstance(value, tuple) else (value,):
+            if isinstance(part, catalogue.Example):
+                names += part.services
     return names
 
 
@@ -155,8 +157,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def services() -> Iterator[Services]:
-    services = Services()
+def services(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Services]:
+    base = tmp_path_factory.getbasetemp()
+    # the workers of pytest-xdist have directories of their own beside each other
+    services = Services(base if worker_id == "master" else base.parent)
     yield services
     services.close()
 

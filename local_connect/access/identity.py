@@ -1,4 +1,4 @@
-"""Who is it: users and groups, and how a request shows one, by a key or by a session."""
+"""Users and groups, and which user a request is from: by an API key or by a session."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KEY_HEADERS = ("X-RSC-Authorization", "Authorization")
 
 ROLES = ("viewer", "publisher", "administrator")
 
-#: a session is nothing there, so nobody is led to sign in
+#: addresses that take API keys only, so nobody who visits them is led to sign in
 _FOR_PROGRAMS = ("/__api__/", "/__local__/")
 
 _SESSION_COOKIE = re.compile(r"local-connect-session-\d+", re.ASCII)
@@ -64,7 +64,7 @@ DEFAULT_IDENTITIES = (
 
 
 class Identities:
-    """The users of one server, and what shows who is who."""
+    """The users of one server, with their API keys, sessions and open forms."""
 
     def __init__(
         self,
@@ -148,7 +148,10 @@ class Identities:
         return self.from_session(request)
 
     def from_session(self, request: web.Request) -> User | None:
-        """Who signed in with this browser. Two session cookies, one of them planted, are none."""
+        """Who signed in with this browser; None where it sends two session cookies.
+
+        Content could have planted one of the two.
+        """
         return self._of_sessions(self._session_tokens(request))
 
     def sign_in(self, username: str) -> str | None:
@@ -161,7 +164,7 @@ class Identities:
         return None
 
     def open_form(self, request: web.Request) -> str:
-        """A token for the forms of a page, by which the page's requests are known to be its own.
+        """A token for the forms of a page, by which the server recognises their requests.
 
         They will not carry the session's cookie, as the page has no origin, so the form
         remembers which session it was opened in.

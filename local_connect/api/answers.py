@@ -87,7 +87,9 @@ def content_answer(
         answer["owner"] = {field: getattr(owner, field) for field in fields}
     if "tags" in include:
         with services(request).store.session() as session:
-            answer["tags"] = [tag_answer(tag) for tag in tags_of(session, content)]
+            tags = [tag_answer(tag) for tag in tags_of(session, content)]
+        if tags:
+            answer["tags"] = tags
     if "vanity_url" in include and (vanity := services(request).vanities.get(content.guid)):
         answer["vanity_url"] = f"{base}{vanity.path}"
     return answer
@@ -136,12 +138,12 @@ def user_answer(user: User) -> dict[str, Any]:
 
 
 def tags_of(session: Session, content: Content) -> list[Tag]:
-    """The tags on a content item, oldest first."""
+    """The tags on a content item, oldest first; a category is none (documented)."""
     return list(
         session.scalars(
             select(Tag)
             .join(ContentTag, ContentTag.tag_id == Tag.id)
-            .where(ContentTag.content_guid == content.guid)
+            .where(ContentTag.content_guid == content.guid, Tag.parent_id.is_not(None))
             .order_by(Tag.id)
         )
     )

@@ -7,19 +7,21 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from aiohttp import BodyPartReader, web
-from aiohttp.http_exceptions import HttpProcessingError
 from sqlalchemy import select
 
 from local_connect.api.answers import SOURCE_FIELDS, bundle_answer
 from local_connect.api.common import (
+    body,
     caller,
     content_of,
     content_to_change,
+    in_time,
     json_object,
+    patience,
     services,
     whole_number,
 )
-from local_connect.errors import BadRequest, NotFound, TooLarge
+from local_connect.errors import ApiError, BadRequest, NotFound, TooLarge
 from local_connect.records.store import Bundle, Content
 from local_connect.runtime.bundles import receive
 
@@ -38,7 +40,7 @@ async def upload_bundle(request: web.Request) -> web.Response:
     if request.content_type.startswith("multipart/"):
         chunks = _archive_part(request, source)
     else:
-        chunks = request.content.iter_any()
+        chunks = body(request)
     bundle = await receive(
         aiter(chunks),
         store=services(request).store,
@@ -95,7 +97,7 @@ async def build(request: web.Request) -> web.Response:
     """Start to make the environment of `bundle_id`, by default of the active one; its task's id."""
     user = caller(request)
     content = content_to_change(request, user)
-    bundle_id = _wanted_bundle(request, content, await json_object(request))
+    bundle_id = wanted_bundle(request, content, (await json_object(request)).get("bundle_id"))
     task = services(request).deploys.start_build(user.guid, content.guid, bundle_id)
     return web.json_response({"task_id": task.id}, status=202)
 
@@ -105,11 +107,11 @@ async def deploy(request: web.Request) -> web.Response:
     """Start a deployment of `bundle_id`, by default of the active one; its task's id."""
     user = caller(request)
     content = content_to_change(request, user)
-    body = await json_object(request)
-    activate = body.get("activate", True)
+    wanted = await json_object(request)
+    activate = wanted.get("activate", True)
     if not isinstance(activate, bool):
         raise BadRequest("activate is neither true nor false.")
-    bundle_id = _wanted_bundle(request, content, body)
+    bundle_id = wanted_bundle(request, content, wanted.get("bundle_id"))
     task = services(request).deploys.start(user.guid, content.guid, bundle_id, activate=activate)
     return web.json_response({"task_id": task.id}, status=202)
 
@@ -127,31 +129,44 @@ async def lockfile(request: web.Request) -> web.Response:
     )
 
 
+def wanted_bundle(request: web.Request, content: Content, wanted: Any) -> int:
+    """The bundle that a client names, by default the active one, if the content has it."""
+    wanted = wanted or content.bundle_id
+    if wanted is None:
+        raise BadRequest("This content has no bundle yet: name one as bundle_id.")
+    bundle_id = whole_number(str(wanted), "bundle_id")
+    return services(request).deploys.check(content.guid, bundle_id).id
+
+
 async def _archive_part(request: web.Request, source: dict[str, Any]) -> AsyncIterator[bytes]:
     """The bytes of the part `archive`; what the part `metadata` says goes into `source`."""
     found = False
+    seconds = patience(request)
     try:
-        async for part in await request.multipart():
+        form = await request.multipart()
+        while (part := await in_time(form.next(), seconds)) is not None:
             if not isinstance(part, BodyPartReader):
                 raise BadRequest("The form has a form within it.")
             if part.name == "archive":
                 if found:
                     raise BadRequest("The form has two parts named archive.")
                 found = True
-                while chunk := await part.read_chunk(1 << 16):
+                while chunk := await in_time(part.read_chunk(1 << 16), seconds):
                     yield chunk
             elif part.name == "metadata":
-                source.update(_source(await _metadata(part)))
-    except (ValueError, LookupError, RuntimeError, HttpProcessingError) as error:
-        # what aiohttp raises for a form that is not one
+                source.update(_source(await _metadata(part, seconds)))
+    except (ApiError, ConnectionError):
+        raise
+    except Exception as error:
+        # aiohttp does not say what it raises for a form that is not one
         raise BadRequest(f"The form cannot be read: {error}.") from error
     if not found:
         raise BadRequest("The form has no part named archive.")
 
 
-async def _metadata(part: BodyPartReader) -> bytes:
+async def _metadata(part: BodyPartReader, seconds: float) -> bytes:
     text = b""
-    while chunk := await part.read_chunk():
+    while chunk := await in_time(part.read_chunk(), seconds):
         text += chunk
         if len(text) > _METADATA_BYTES:
             raise TooLarge(f"The form's metadata is larger than {_METADATA_BYTES:,} bytes.")
@@ -170,15 +185,6 @@ def _source(text: bytes) -> dict[str, str]:
         if not isinstance(value, str):
             raise BadRequest(f"The form's metadata has no text at {field}.")
     return source
-
-
-def _wanted_bundle(request: web.Request, content: Content, body: dict[str, Any]) -> int:
-    """The bundle that a body names, by default the active one, if the content has it."""
-    wanted = body.get("bundle_id") or content.bundle_id
-    if wanted is None:
-        raise BadRequest("This content has no bundle yet: name one as bundle_id.")
-    bundle_id = whole_number(str(wanted), "bundle_id")
-    return services(request).deploys.check(content.guid, bundle_id).id
 
 
 def _bundle_of(request: web.Request, content: Content) -> Bundle:

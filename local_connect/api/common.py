@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
 
@@ -13,7 +15,13 @@ from local_connect.access.addresses import Addresses
 from local_connect.access.identity import Identities
 from local_connect.access.vanities import Vanities
 from local_connect.config import Settings
-from local_connect.errors import BadRequest, NotFound, TooLarge, Unauthenticated
+from local_connect.errors import (
+    BadRequest,
+    NotFound,
+    RequestTimeout,
+    TooLarge,
+    Unauthenticated,
+)
 from local_connect.records.store import Content, Store, User
 from local_connect.runtime.deploys import Deploys
 from local_connect.runtime.environments import Pythons
@@ -24,6 +32,8 @@ from local_connect.runtime.tasks import Tasks
 
 #: bytes of a JSON body
 _BODY_BYTES = 1 << 20
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -76,24 +86,50 @@ def content_to_change(request: web.Request, user: User) -> Content:
     return content
 
 
+async def in_time(reading: Awaitable[T], seconds: float) -> T:
+    """What a read of a request's body gives; `RequestTimeout` where nothing comes for so long.
+
+    For 0 seconds it waits for ever. That is also what ends the wait for a body which turns out to
+    be no HTTP while it comes: aiohttp tells nobody who reads it.
+    """
+    try:
+        async with asyncio.timeout(seconds or None):
+            return await reading
+    except TimeoutError as error:
+        raise RequestTimeout(
+            f"Nothing more of the request's body has come for {seconds:g} seconds (read_timeout)."
+        ) from error
+
+
+def patience(request: web.Request) -> float:
+    """Seconds that a client of the API may take until more of a request's body comes."""
+    return services(request).settings.scheduling.read_timeout
+
+
+async def body(request: web.Request) -> AsyncIterator[bytes]:
+    """The request's body as it comes; raises `RequestTimeout`."""
+    while piece := await in_time(request.content.readany(), patience(request)):
+        yield piece
+
+
 async def json_body(request: web.Request) -> Any:
     """The request's JSON, or 400 with the place of the fault."""
-    body = b""
-    async for chunk in request.content.iter_any():
-        body += chunk
-        if len(body) > _BODY_BYTES:
+    text = b""
+    async for piece in body(request):
+        text += piece
+        if len(text) > _BODY_BYTES:
             raise TooLarge(f"The request's body is larger than {_BODY_BYTES:,} bytes.")
     try:
-        return json.loads(body)
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"The request's body is not JSON: {error}.") from error
 
 
 async def json_object(request: web.Request) -> dict[str, Any]:
-    body = await json_body(request)
-    if not isinstance(body, dict):
+    document = await json_body(request)
+    if not isinstance(document, dict):
         raise BadRequest("The request's body is not a JSON object.")
-    return body
+    return document
 
 
 def whole_number(text: str, name: str) -> int:

@@ -18,10 +18,9 @@ from local_connect.api.common import (
     json_body,
     json_object,
     services,
-    whole_number,
 )
-from local_connect.errors import BadRequest, Conflict, NotFound, NotImplementedHere
-from local_connect.records.store import Content, EnvironmentVariable, new_guid
+from local_connect.errors import BadRequest, Conflict, NotImplementedHere
+from local_connect.records.store import Content, EnvironmentVariable, User, new_guid
 
 routes = web.RouteTableDef()
 
@@ -59,13 +58,9 @@ async def find_content(request: web.Request) -> web.Response:
 
 @routes.post("/__api__/v1/content")
 async def create_content(request: web.Request) -> web.Response:
-    """The name may be left out (documented); it is a GUID then (inferred)."""
     user = caller(request)
-    rights.check_publish(user)
-    fields = await json_object(request)
-    content = Content(name=new_guid(), owner_guid=user.guid)
-    _change(content, fields)
-    return web.json_response(content_answer(request, _save(request, content), user))
+    content = create(request, user, await json_object(request))
+    return web.json_response(content_answer(request, content, user))
 
 
 @routes.get("/__api__/v1/content/{guid}")
@@ -93,18 +88,6 @@ async def delete_content(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
-@routes.get("/__api__/applications/{id}")
-async def get_application(request: web.Request) -> web.Response:
-    """The older address by number, that rsconnect asks for with `--app-id 12`."""
-    user = caller(request)
-    content_id = whole_number(request.match_info["id"], "The id")
-    with services(request).store.session() as session:
-        content = session.get(Content, content_id)
-    if content is None or not rights.may_see(user, content):
-        raise NotFound("There is no such content, or you may not see it.")
-    return web.json_response(content_answer(request, content, user))
-
-
 @routes.get("/__api__/v1/content/{guid}/environment")
 async def get_variables(request: web.Request) -> web.Response:
     """The names only, as Connect does (documented)."""
@@ -122,6 +105,17 @@ async def change_variables(request: web.Request) -> web.Response:
 async def replace_variables(request: web.Request) -> web.Response:
     """Set the named variables and remove all others."""
     return await _set_variables(request, replace=True)
+
+
+def create(request: web.Request, user: User, fields: dict[str, Any]) -> Content:
+    """New content of a user's with these fields.
+
+    The name may be left out or empty (documented); it is a GUID then (inferred).
+    """
+    rights.check_publish(user)
+    content = Content(name=new_guid(), owner_guid=user.guid)
+    _change(content, fields)
+    return _save(request, content)
 
 
 async def change(request: web.Request, content: Content, fields: dict[str, Any]) -> Content:
@@ -236,6 +230,9 @@ def _change(content: Content, fields: dict[str, Any]) -> None:
     for field, value in fields.items():
         match field:
             case "name":
+                if value == "":
+                    # Posit Publisher sends one, and leaves the name to the server
+                    continue
                 if not isinstance(value, str) or not _NAME.fullmatch(value):
                     raise BadRequest(
                         f"{value!r} cannot be a name: it takes 3 to 64 letters, digits, "

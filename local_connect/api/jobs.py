@@ -1,4 +1,4 @@
-"""`v1/content/{guid}/jobs`: what content processes did and printed."""
+"""`v1/content/{guid}/jobs`: what content processes and builds did and printed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aiohttp import web
 from local_connect.api.common import caller, content_to_change, services, whole_number
 from local_connect.errors import Conflict, NotFound
 from local_connect.records.store import Content, Job
-from local_connect.runtime.jobs import ACTIVE
+from local_connect.runtime.jobs import ACTIVE, BUILD
 
 routes = web.RouteTableDef()
 
@@ -30,12 +30,15 @@ async def get_job(request: web.Request) -> web.Response:
 
 @routes.delete("/__api__/v1/content/{guid}/jobs/{key}")
 async def kill_job(request: web.Request) -> web.Response:
-    """End the process; the next visitor gets another."""
+    """End the process, of which the next visitor gets another, or stop the build."""
     content = content_to_change(request, caller(request))
     job = _job_of(request, content)
     if job.status != ACTIVE:
         raise Conflict("This job has ended.", code=0)
-    await services(request).processes.kill(job.key)
+    if job.tag == BUILD:
+        services(request).deploys.stop_build(job.key)
+    else:
+        await services(request).processes.kill(job.key)
     return web.json_response(
         {"app_id": content.id, "app_guid": content.guid, "job_key": job.key}, status=202
     )
@@ -43,7 +46,7 @@ async def kill_job(request: web.Request) -> web.Response:
 
 @routes.get("/__api__/v1/content/{guid}/jobs/{key}/log")
 async def get_log(request: web.Request) -> web.Response:
-    """The lines that the process printed, the last `maxLogLines` where it is given."""
+    """The lines that it printed, the last `maxLogLines` where it is given."""
     content = content_to_change(request, caller(request))
     entries = services(request).jobs.log(_job_of(request, content).key)
     if limit := request.query.get("maxLogLines"):

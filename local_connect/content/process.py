@@ -2,10 +2,9 @@
 
 Started by `runtime.processes` as a script, with the content's interpreter and the bundle's
 directory as working directory. It must run on every Python that content may ask
-for, so it uses no syntax newer than Python 3.9's. A WSGI app is served by the standard library;
-the packages that serve an ASGI app are borrowed from the server's installation: nothing else of
-that is within reach of the app, and neither are they, so it gets its own where it has one of the
-same name.
+for, so it uses no syntax newer than Python 3.9's. The packages that serve the app, waitress or
+uvicorn, are borrowed from the server's installation: nothing else of that is within reach of the
+app, and neither are they, so it gets its own where it has one of the same name.
 
 It says `ready` on the socket it inherits once it listens, and ends itself and its
 children when the other end of that socket is gone: a content process never outlives
@@ -14,6 +13,7 @@ its server, however the server died.
 
 from __future__ import annotations
 
+import _thread
 import argparse
 import contextlib
 import importlib
@@ -26,7 +26,6 @@ import os
 import signal
 import socket
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Iterator
 from types import ModuleType
@@ -48,42 +47,65 @@ CONSOLE_MARKS = (b"swagger", b"redoc", b"rapidoc", b"openapi")
 #: bytes of a page in which they are looked for
 CONSOLE_BYTES = 1 << 16
 
+#: whether SIGTERM has come
+stopping = False
+
 
 def main() -> None:
     arguments = parse_arguments()
     lifeline = socket.socket(fileno=arguments.lifeline)
-    threading.Thread(target=end_with_server, args=(lifeline,), daemon=True).start()
+    # no `threading.Thread`: gevent replaces locks only in a process that has no other of these
+    _thread.start_new_thread(end_with_server, (lifeline,))
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     # the app sees its own directory first, not the directory of this file
     sys.path[0] = os.getcwd()  # noqa: PTH109 (the path is text)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGTERM, stop)
     run = run_asgi if arguments.app_mode == "python-fastapi" else run_wsgi
     run(arguments, lambda: lifeline.sendall(b"ready\n"))
 
 
 def run_wsgi(arguments: argparse.Namespace, ready: Callable[[], None]) -> None:
-    wsgi = load_server(arguments)
+    with borrowed(arguments.packages):
+        wsgi = load_server(arguments)
     app = load_app_or_exit(arguments.entrypoint, check_wsgi)
-    app = environ_middleware(root_api_console_middleware(app))
-    server = wsgi.Server(app, show, threads=arguments.threads)
-    server.listen(arguments.socket)
-    ready()
-    while True:
-        signal.pause()
+    wsgi.serve(
+        environ_middleware(root_api_console_middleware(app)),
+        show,
+        path=arguments.socket,
+        threads=arguments.threads,
+        ready=ready,
+        stopping=lambda: stopping,
+    )
 
 
 def run_asgi(arguments: argparse.Namespace, ready: Callable[[], None]) -> None:
+    mounts = load_beside("mounts")
     with borrowed(arguments.packages):
         asgi = load_server(arguments)
         server = asgi.Server(ready)
-    server.run(lambda: load_app_or_exit(arguments.entrypoint, check_asgi), arguments.socket)
+
+    def load() -> Any:
+        return load_app_or_exit(arguments.entrypoint, check_asgi)
+
+    server.run(load, mounts.fit, arguments.socket)
 
 
-def load_server(arguments: argparse.Namespace) -> Any:
+def load_server(arguments: argparse.Namespace) -> ModuleType:
     """The module that serves this type of content: of the server's installation, as this one is."""
-    spec = importlib.util.spec_from_file_location("content_server", arguments.server)
-    assert spec is not None  # noqa: S101 (it is beside this file)
+    return load_file("content_server", arguments.server)
+
+
+def load_beside(name: str) -> ModuleType:
+    """A module of the server's installation that lies beside this one."""
+    directory = os.path.dirname(__file__)  # noqa: PTH120 (the path is text)
+    return load_file(f"content_{name}", os.path.join(directory, f"{name}.py"))  # noqa: PTH118
+
+
+def load_file(name: str, path: str) -> ModuleType:
+    """The module in this file, whatever is on `sys.path`."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None  # noqa: S101 (it is a Python file)
     assert spec.loader is not None  # noqa: S101
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -100,6 +122,13 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--server", required=True)
     parser.add_argument("--threads", type=int, required=True)
     return parser.parse_args()
+
+
+def stop(*_: object) -> None:
+    """End this process as SIGTERM asks for, with what the app has registered for its end."""
+    global stopping
+    stopping = True
+    sys.exit(0)
 
 
 def end_with_server(lifeline: socket.socket) -> None:

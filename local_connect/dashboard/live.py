@@ -1,4 +1,4 @@
-"""News for the pages that are open."""
+"""Server-sent events for the pages that are open: states of content, and lines of logs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PERIOD = 0.5
 
 @routes.get("/connect/live", allow_head=False)
 async def live(request: web.Request) -> web.StreamResponse:
-    """News for an open page, as server-sent events.
+    """The stream of events of one open page.
 
     `states` carries the state of each content item, by GUID; `lines` what a log has got
     since line `from`; `end` that the log is at its end.

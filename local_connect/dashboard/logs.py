@@ -10,7 +10,7 @@ from aiohttp import web
 from local_connect.api.common import services
 from local_connect.dashboard.items import username
 from local_connect.records.store import Content, Deployment, Job
-from local_connect.runtime.jobs import ACTIVE
+from local_connect.runtime.jobs import ACTIVE, BUILD
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ class Entry:
 def find(request: web.Request, content: Content) -> list[Entry]:
     """The logs of a content item, newest first."""
     deployments = services(request).history.find(content.guid)
-    jobs = services(request).jobs.find(content.guid)
+    # what a build printed is in the log of its deployment
+    jobs = [job for job in services(request).jobs.find(content.guid) if job.tag != BUILD]
     entries = [
         *(_of_deployment(request, deployment) for deployment in deployments),
         *(_of_job(request, job) for job in jobs),

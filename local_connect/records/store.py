@@ -276,7 +276,7 @@ class Deployment(Base):
 
 
 class Store:
-    """The records and the places of the files; made once, by the server, and held by it."""
+    """The database, and where the files are. Each server has one."""
 
     def __init__(self, data: Path) -> None:
         self.data = data.resolve()

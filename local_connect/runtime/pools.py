@@ -25,7 +25,7 @@ _STABLE = 60.0
 #: seconds of the longest pause before another try
 _LONGEST_PAUSE = 30.0
 
-#: seconds between taking a process out of use and looking whether it is in use
+#: seconds to wait before the requests of a process that is to end are counted
 _MOMENT = 0.1
 
 
@@ -111,11 +111,7 @@ class Pool:
         idle = [process for process in alive if process.idles()]
         for process in idle[: max(0, len(alive) - self.minimum)]:
             self.drop(process)
-        if (
-            len(alive) < self.minimum
-            and not self._starting
-            and self._clock() >= self._not_before
-        ):
+        if len(alive) < self.minimum and not self._starting and self._clock() >= self._not_before:
             self._begin()
 
     def drop(self, process: ContentProcess) -> None:
@@ -188,8 +184,8 @@ class Processes:
         self._keeper: asyncio.Task[None] | None = None
 
     def run(self) -> None:
-        """Begin to look after the processes: those that idle, ended or are too few."""
-        self._keeper = asyncio.create_task(self._keep())
+        """Start to end idle processes and to replace those that ended, once a second."""
+        self._keeper = asyncio.create_task(self._tend())
 
     def owner_of_key(self, api_key: str) -> str | None:
         """The GUID of the user as whom a running process acts with its `CONNECT_API_KEY`."""
@@ -251,7 +247,7 @@ class Processes:
             pool.close()
 
     async def kill(self, job_key: str) -> None:
-        """End the process of a job, whatever it is at."""
+        """End the process of a job at once, even with requests under way."""
         for pool in self._pools.values():
             for process in pool.processes:
                 if process.job_key == job_key:
@@ -267,7 +263,7 @@ class Processes:
         await asyncio.gather(*starting, return_exceptions=True)
         for bundle_id in list(self._pools):
             self.retire(bundle_id)
-        # let each begin, so that its cancellation finds it waiting and not unborn
+        # a task that is cancelled before its first step runs none of its own clean-up
         await asyncio.sleep(0)
         for task in self._ending:
             task.cancel()
@@ -306,7 +302,7 @@ class Processes:
 
         async def end() -> None:
             try:
-                # whoever was given it in this moment has yet to use it
+                # a request that was just given this process may not have been counted yet
                 await asyncio.sleep(_MOMENT)
                 await process.drain(process.launch.idle_timeout)
             finally:
@@ -316,7 +312,7 @@ class Processes:
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
-    async def _keep(self) -> None:
+    async def _tend(self) -> None:
         while True:
             await asyncio.sleep(1)
             for pool in list(self._pools.values()):

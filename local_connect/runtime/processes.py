@@ -23,12 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-import aiohttp
-
 from local_connect.content import process as content_process
 from local_connect.log import log
 from local_connect.runtime.jobs import JobLog, Jobs
-from local_connect.runtime.upstream import HEADER_BYTES, Upstream
+from local_connect.runtime.upstream import Upstream
 
 #: lines of a process's output that are kept
 _OUTPUT_LINES = 500
@@ -45,8 +43,9 @@ _DYING = 0.5
 #: bytes of one line that a process prints; a longer one is dropped
 _LINE_BYTES = 1 << 20
 
-#: what of our own installation serves ASGI apps: pure Python, so any Python runs it
-_ASGI_PACKAGES = ("uvicorn", "h11", "wsproto", "click", "typing_extensions")
+#: what of our own installation serves apps: pure Python, so any Python runs it
+_WSGI_PACKAGES = ["waitress"]
+_ASGI_PACKAGES = ["uvicorn", "h11", "wsproto", "click", "typing_extensions"]
 
 
 class ProcessFailed(Exception):
@@ -113,36 +112,16 @@ class ContentProcess:
         self._last_used = self.started
         self._jobs = jobs
         self._at_end = at_end
-        self._socket = socket_path
+        #: where it listens
+        self.socket_path = socket_path
         #: the connections to this process that requests share
-        self.upstream = Upstream(
-            socket_path,
-            connection_timeout=launch.connection_timeout,
-            read_timeout=launch.read_timeout,
-        )
-        self._socket_client: aiohttp.ClientSession | None = None
+        self.upstream = Upstream(socket_path, connection_timeout=launch.connection_timeout)
         self._process: asyncio.subprocess.Process | None = None
         self._lifeline: socket.socket | None = None
         self._output: asyncio.ReadTransport | None = None
         self._reader: asyncio.Task[None] | None = None
         self._idle = asyncio.Event()
         self._idle.set()
-
-    @property
-    def socket_client(self) -> aiohttp.ClientSession:
-        """A client for WebSockets, whose every connection leads to this process: one for each.
-
-        uvicorn closes one on which it has refused a handshake, but does not say so.
-        """
-        if self._socket_client is None:
-            self._socket_client = aiohttp.ClientSession(
-                connector=aiohttp.UnixConnector(path=str(self._socket), limit=0, force_close=True),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-                max_line_size=HEADER_BYTES,
-                max_field_size=HEADER_BYTES,
-            )
-        return self._socket_client
 
     @property
     def alive(self) -> bool:
@@ -159,16 +138,18 @@ class ContentProcess:
         ours.setblocking(False)
         self._lifeline = ours
         output, printed = await self._open_output()
-        server = "asgi.py" if self.launch.is_asgi else "wsgi.py"
+        server, packages = "wsgi.py", _WSGI_PACKAGES
+        if self.launch.is_asgi:
+            server, packages = "asgi.py", _ASGI_PACKAGES
         with theirs, printed:
             self._process = await asyncio.create_subprocess_exec(
                 str(self.launch.python),
                 content_process.__file__,
                 *("--entrypoint", self.launch.entrypoint),
-                *("--socket", str(self._socket)),
+                *("--socket", str(self.socket_path)),
                 *("--lifeline", str(theirs.fileno())),
                 *("--app-mode", self.launch.app_mode),
-                *("--packages", json.dumps(_asgi_packages() if self.launch.is_asgi else {})),
+                *("--packages", json.dumps(_locate(packages))),
                 *("--server", str(Path(content_process.__file__).with_name(server))),
                 *("--threads", str(self.launch.threads)),
                 cwd=self.launch.app,
@@ -231,8 +212,6 @@ class ContentProcess:
     async def stop(self) -> None:
         """End the process and whatever it started; close all that belongs to it."""
         self.upstream.close()
-        if self._socket_client:
-            await self._socket_client.close()
         if self._process:
             if self.alive:
                 self._process.send_signal(signal.SIGTERM)
@@ -249,7 +228,7 @@ class ContentProcess:
             self._reader.cancel()
         if self._output:
             self._output.close()
-        self._socket.unlink(missing_ok=True)
+        self.socket_path.unlink(missing_ok=True)
         self._jobs.end(self.job_key, self._process.returncode if self._process else None)
         self._at_end()
 
@@ -293,10 +272,10 @@ class ContentProcess:
             log(f"{self.launch.content_name} | {line}")
 
 
-def _asgi_packages() -> dict[str, str]:
-    """The packages that serve ASGI apps, and the directories that hold them."""
+def _locate(packages: list[str]) -> dict[str, str]:
+    """The directories that hold these packages of our own installation, by their names."""
     found = {}
-    for name in _ASGI_PACKAGES:
+    for name in packages:
         spec = importlib.util.find_spec(name)
         assert spec is not None  # noqa: S101 (this package requires it)
         assert spec.origin is not None  # noqa: S101

@@ -5,11 +5,15 @@ A module for each, named as gallery.toml names it. It has
 `VARIABLES`: the environment variables that tell an example where the service is. Where the first is
 set already, that is a server of the user's own, and none is started;
 
+`INSTEAD`, if there are others of them that name such a server as the first does;
+
 `missing()`: one line that says why the service cannot run here and what to do about it; None where
 it can. It starts nothing;
 
 `running(directory)`: a context manager that starts the service with all that it writes in the
 directory, gives the values of `VARIABLES`, and ends it. It raises `Unavailable`;
+
+`HEAVY = True`, if it takes so much time or memory that one has to do for a test session;
 
 `apart(variables)`, if two users of a server that we started would meet there: the variables of
 another, empty place on it.
@@ -45,8 +49,10 @@ def load(name: str) -> ModuleType:
 
 def given(name: str) -> dict[str, str]:
     """What the environment says of the user's own server; nothing where it names none."""
-    variables: tuple[str, ...] = load(name).VARIABLES
-    if not os.environ.get(variables[0]):
+    service = load(name)
+    variables: tuple[str, ...] = service.VARIABLES
+    names = (variables[0], *getattr(service, "INSTEAD", ()))
+    if not any(os.environ.get(name) for name in names):
         return {}
     return {variable: os.environ[variable] for variable in variables if variable in os.environ}
 

@@ -76,6 +76,13 @@ CONTENT = {
 }
 FRESH = {**CONTENT, **every(null, "bundle_id", "py_version", "py_environment_management")}
 FRESH["app_mode"] = like("unknown")
+#: as the API before v1 has it
+APPLICATION = {
+    **CONTENT,
+    **every(whole, "id", "bundle_id", "app_mode"),
+    **every(truth, "vanity_url", "has_parameters", "is_scheduled", "owner_locked"),
+    **every(text, "url", "owner_username", "owner_first_name", "owner_last_name", "owner_email"),
+}
 BUNDLE = {
     "id": number,
     **every(guid, "content_guid", "created_by"),
@@ -135,7 +142,7 @@ JOB = {
     "end_time": or_null(time),
     "status": whole,
     "exit_code": or_null(whole),
-    "tag": like("run_python_api"),
+    "tag": like("run_python_api|python_restore"),
 }
 
 
@@ -178,7 +185,10 @@ def test_fields(server: LocalConnect, published: Content) -> None:
     # content that has been deployed, and content that has not
     item = check(ask(200, "GET", f"v1/content/{published.guid}"), CONTENT)
     assert item in ask(200, "GET", "v1/content")
-    assert ask(200, "GET", f"applications/{item['id']}") == item
+    old = check(ask(200, "GET", f"applications/{item['id']}"), APPLICATION)
+    assert (old["guid"], old["app_mode"], old["url"]) == (item["guid"], 8, item["content_url"])
+    assert ask(200, "GET", f"applications/{item['guid']}") == old
+    assert old in ask(200, "GET", f"applications?search={item['name'].upper()}")["applications"]
     name = f"fields-{uuid.uuid4().hex[:12]}"
     fresh = check(ask(200, "POST", "v1/content", body={"name": name}), FRESH)
     mine = f"v1/content/{fresh['guid']}"
@@ -192,7 +202,8 @@ def test_fields(server: LocalConnect, published: Content) -> None:
     for work in ("build", "deploy"):
         task_id = ask(202, "POST", f"{mine}/{work}", body={"bundle_id": bundle_id})["task_id"]
         check(finished(server, task_id), TASK)
-    (job,) = ask(200, "GET", f"{mine}/jobs")
+    job, *builds = ask(200, "GET", f"{mine}/jobs")
+    assert all(check(build, JOB)["tag"] == "python_restore" for build in builds)
     assert check(job, JOB) == ask(200, "GET", f"{mine}/jobs/{job['key']}")
     ended = ask(202, "DELETE", f"{mine}/jobs/{job['key']}")
     assert faults(ended, {"app_id": whole, "app_guid": guid, "job_key": text}) == []
@@ -210,7 +221,9 @@ def test_fields(server: LocalConnect, published: Content) -> None:
     vanity = check(ask(200, "PUT", f"{mine}/vanity", body={"path": f"/{name}/"}), VANITY)
     assert ask(200, "GET", f"{mine}/vanity") == vanity
     assert vanity in ask(200, "GET", "v1/vanities", user="admin")
-    tag = check(ask(200, "POST", "v1/tags", user="admin", body={"name": name}), TAG)
+    category = check(ask(200, "POST", "v1/tags", user="admin", body={"name": name}), TAG)
+    below = {"name": name, "parent_id": category["id"]}
+    tag = check(ask(200, "POST", "v1/tags", user="admin", body=below), TAG)
     renamed = {"name": f"{name}-2"}
     check(ask(200, "PATCH", f"v1/tags/{tag['id']}", user="admin", body=renamed), TAG)
     ask(204, "POST", f"{mine}/tags", body={"tag_id": tag["id"]})
@@ -228,4 +241,4 @@ def test_fields(server: LocalConnect, published: Content) -> None:
 
     for path in (f"{mine}/tags/{tag['id']}", one, f"{mine}/vanity", mine):
         assert ask(204, "DELETE", path) is None
-    assert ask(204, "DELETE", f"v1/tags/{tag['id']}", user="admin") is None
+    assert ask(204, "DELETE", f"v1/tags/{category['id']}", user="admin") is None

@@ -1,1 +1,1 @@
-"""What an example does beyond the contract; a directory for each."""
+"""What single examples promise beyond the contract: a directory for each."""

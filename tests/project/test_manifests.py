@@ -2,12 +2,11 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
-
+from tests.beside import Services
 from tests.catalogue import EXAMPLES, ROOT, Example
 from tests.project.conftest import Checkout
 from tests.rsconnect_cli import rsconnect
@@ -60,21 +59,23 @@ def test_make_manifests_wants_to_know_the_python(checkout: Checkout) -> None:
     assert "Traceback" not in done.stdout
 
 
-def test_deploy_each_manifest(server: LocalConnect, checkout: Checkout) -> None:
-    def deploy(example: Example) -> httpx.Response:
-        done = rsconnect(
-            *("deploy", "manifest", "--quiet", "--title", f"{example.directory} from git"),
-            checkout.directory / example.directory / "manifest.json",
-            home=checkout.home / example.directory,
-            environment={
-                "CONNECT_SERVER": server.url,
-                "CONNECT_API_KEY": server.users["admin"].api_key,
-            },
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        path = done.stdout.strip().removeprefix(server.url)
-        return server.get(path + example.paths[0], user="admin")
-
-    with ThreadPoolExecutor(2) as pool:
-        for answer in pool.map(deploy, EXAMPLES):
-            assert answer.status_code == 200, answer.text
+def test_deploy_a_manifest(
+    server: LocalConnect, services: Services, example: Example, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(example.path, tmp_path / example.directory)
+    variables = services.variables(*example.services)
+    done = rsconnect(
+        *("deploy", "manifest", "--quiet", "--title", f"{example.directory} from git"),
+        *(option for variable in variables for option in ("-E", variable)),
+        copy / "manifest.json",
+        home=tmp_path / "home",
+        environment={
+            **variables,
+            "CONNECT_SERVER": server.url,
+            "CONNECT_API_KEY": server.users["admin"].api_key,
+        },
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    path = done.stdout.strip().removeprefix(server.url)
+    answer = server.get(path + example.paths[0], user="admin")
+    assert answer.status_code == 200, answer.text
