@@ -304,7 +304,9 @@ def gallery(checkout: Checkout, variables: Mapping[str, str]) -> list[str]:
 
     try:
         read_until(b"Ctrl-C ends it.")
-        found = re.findall(r"^  (?:console|list|hello) +(http\S+)", printed.decode(), re.MULTILINE)
+        found = re.findall(
+            r"^  (?:page|console|list|hello) +(http\S+)", printed.decode(), re.MULTILINE
+        )
         answers = [httpx.get(url, trust_env=False) for url in found]
         assert {answer.status_code for answer in answers} == {200}, printed.decode()
         for example in EXAMPLES:
