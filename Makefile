@@ -19,7 +19,7 @@ export RSCONNECT_DISABLE_VERSION_CHECK := 1
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help gallery test coverage fuzz soak bench bench-smoke deploy verify new screenshots sync manifests lint requirements \
+.PHONY: help gallery check test coverage fuzz soak bench bench-smoke deploy verify new screenshots sync manifests lint requirements \
 	cassandra clean $(EXAMPLES:%=deploy-%) $(EXAMPLES:%=run-%)
 
 help: ## this list
@@ -33,6 +33,9 @@ gallery: $(READY) ## local Connect with every example deployed by rsconnect (POR
 
 test: $(READY) ## everything (ARGS="--target process -k console" narrows it)
 	@$(BIN)/pytest -n 4 --dist worksteal $(ARGS)
+
+check: lint ## what takes less than a minute: style, types, and the tests that start nothing
+	@$(BIN)/pytest -q -m quick $(ARGS)
 
 coverage: $(READY) ## which lines and branches the tests do not run, in the processes that they start too
 	@$(BIN)/coverage erase

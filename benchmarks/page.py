@@ -78,15 +78,13 @@ TRIED = """
   in five others 0.96). It is one more compiled package, and the gateway meets its targets without.
 - Kept: the benchmark's generator waits for its sockets itself, without asyncio, and compares an
   answer with the one before: a fifth less processor time for a request, which is the content's.
-- Kept: a small WSGI server of our own in each content process, in place of waitress, which hands
-  each request from one thread to another. It also imports less at each start.
-- Kept: one thread of it answers as long as nothing keeps it. When sixteen threads took turns at the
-  interpreter, the same server answered half as many requests of bare Flask; with an app that
-  sleeps, both answer the same number.
-- Not kept: a thread for each connection. It is no faster than turns, and slow uploads and idle
-  connections would hold threads.
-- Not kept: Granian in place of waitress. It is as far ahead, but drops header values outside ASCII
-  and repeated headers, and is compiled for one Python, where content may ask for another.
+- Not kept: a WSGI server of our own in each content process, where one thread answers as long as
+  nothing keeps it. It answered about twice as many requests of bare Flask as waitress, which hands
+  each from one thread to another. But it could not run under gevent's or eventlet's patches, and
+  its turns took a page to understand: waitress is well kept and does what people expect of it.
+- Not kept: Granian in place of waitress. It answered about twice as many requests, too, but drops
+  header values outside ASCII and repeated headers, and is compiled for one Python, where content
+  may ask for another.
 """
 
 PACKAGES = ("aiohttp", "rsconnect-python", "sqlalchemy", "uv")
@@ -215,9 +213,9 @@ def versions(peers: dict[str, str]) -> str:
 
 
 def peer_versions(python: Path) -> dict[str, str]:
-    """What the content server is held against, and nginx where it is there."""
+    """What content is held against, and nginx where it is there."""
     listed = "import importlib.metadata as m; print(*(m.version(n) for n in {names!r}))"
-    names = ("flask", "waitress", "gunicorn", "granian")
+    names = ("flask", "waitress")
     found = subprocess.run(
         [python, "-c", listed.format(names=names)], capture_output=True, text=True, check=True
     ).stdout.split()

@@ -74,6 +74,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "only_target(name): only that target",
         "one_viewer: only the first viewer of each target",
         "services(*names): needs these, which are modules of scripts/services",
+        "quick: starts nothing, and takes milliseconds",
     ):
         config.addinivalue_line("markers", mark)
     if config.getoption("require_all"):

@@ -12,6 +12,7 @@ from aiohttp import web
 from sqlalchemy import select
 
 from local_connect.access.addresses import DASHBOARD, SIGN_IN, Addresses
+from local_connect.access.tokens import Tokens
 from local_connect.errors import Forbidden, Unauthenticated
 from local_connect.records.store import Group, Store, User
 
@@ -80,6 +81,7 @@ class Identities:
         self._by_key: dict[str, User] = {}
         self._sessions: dict[str, str] = {}
         self._forms: dict[str, _Form] = {}
+        self.tokens = Tokens(store)
         #: the name of the session's cookie, set once the server listens
         self.cookie = ""
 
@@ -139,9 +141,24 @@ class Identities:
                 return self._owner(key.strip())
         return None
 
-    def from_request(self, request: web.Request) -> User | None:
-        """The visitor: by key, else by the session of a browser on a page of ours."""
+    def from_program(self, request: web.Request) -> User | None:
+        """The owner of the API key that a request carries, or of the token that signed it.
+
+        A key or a signature that is wrong raises `Unauthenticated`.
+        """
         if user := self.from_key(request.headers):
+            return user
+        guid = self.tokens.owner_guid(request)
+        if guid is None:
+            return None
+        user = self._by_guid.get(guid)
+        if user is None or user.locked:
+            raise Unauthenticated("The token is not valid any more.")
+        return user
+
+    def from_request(self, request: web.Request) -> User | None:
+        """The visitor: as a program, else by the session of a browser on a page of ours."""
+        if user := self.from_program(request):
             return user
         if not self._addresses.is_own_page(request):
             return None

@@ -15,7 +15,6 @@ PREFIX = "/__api__"
 
 #: methods (`*` is any) and addresses below the prefix
 _ENDPOINTS = """
-POST    tokens
 GET     server_settings/{rest:.*}
 GET     v1/server_settings/{rest:.*}
 GET     v1/timezones

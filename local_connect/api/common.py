@@ -62,8 +62,8 @@ def services(request: web.Request) -> Services:
 
 
 def caller(request: web.Request) -> User:
-    """The user whose key the request carries; without one it is refused."""
-    user = services(request).identities.from_key(request.headers)
+    """The user whose key the request carries, or whose token signed it; else it is refused."""
+    user = services(request).identities.from_program(request)
     if user is None:
         raise Unauthenticated("Send an API key: Authorization: Key <key>.")
     return user

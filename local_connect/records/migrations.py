@@ -37,6 +37,18 @@ STEPS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX ix_deployments_content_guid ON deployments (content_guid)",
     ),
+    (
+        """
+        CREATE TABLE tokens (
+            token VARCHAR NOT NULL,
+            public_key VARCHAR NOT NULL,
+            user_guid VARCHAR NOT NULL,
+            created_time VARCHAR NOT NULL,
+            PRIMARY KEY (token),
+            FOREIGN KEY(user_guid) REFERENCES users (guid) ON DELETE CASCADE
+        )
+        """,
+    ),
 )
 
 #: the schema that this local-connect reads and writes

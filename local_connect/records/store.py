@@ -101,6 +101,18 @@ class User(Base):
     )
 
 
+class Token(Base):
+    """A public key whose owner's requests are from a user."""
+
+    __tablename__ = "tokens"
+
+    token: Mapped[str] = mapped_column(primary_key=True)
+    #: in DER and base64, as the client sent it
+    public_key: Mapped[str]
+    user_guid: Mapped[str] = mapped_column(ForeignKey("users.guid", ondelete="CASCADE"))
+    created_time: Mapped[str] = mapped_column(default_factory=now)
+
+
 class Membership(Base):
     __tablename__ = "memberships"
 

@@ -6,6 +6,8 @@ from local_connect.access import rights
 from local_connect.errors import ApiError, Forbidden, NotFound, Unauthenticated
 from local_connect.records.store import Content, Group, Permission, User
 
+pytestmark = pytest.mark.quick
+
 ACCESS_TYPES = ("all", "logged_in", "acl")
 USER_ROLES = ("viewer", "publisher", "administrator")
 

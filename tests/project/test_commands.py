@@ -22,12 +22,19 @@ from tests.project.conftest import Checkout
 from tests.servers import LocalConnect
 from tests.targets.environments import environment
 
-PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("*-example/README.md")])
+PAGES = sorted(
+    [
+        *(ROOT / "README.md", ROOT / "CONTRIBUTING.md"),
+        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("*-example/README.md"),
+    ]
+)
 PROGRAMS = r"(?:\.venv/bin/)?(?:make|rsconnect|local-connect|pip|python3?|flask|curl|pytest|npm) ?"
 
 #: patterns of commands, and the test that runs them
 RUN_BY = {
     r"make gallery": "test_gallery_until_ctrl_c",
+    r"make (check|lint)": "test_ours_runs_what_must_pass_before_anything_lands",
     r"make test": "test_ours_runs_what_must_pass_before_anything_lands",
     r"make deploy SERVER=<saved server>": "test_one_failing_deployment_does_not_stop_the_others",
     r"make deploy-\S+ SERVER=<saved server>": (

@@ -16,7 +16,7 @@ import pytest
 
 from scripts.services import load, missing
 from tests.beside import Services
-from tests.catalogue import EXAMPLES
+from tests.catalogue import EXAMPLES, Example
 from tests.deployed import Content
 from tests.project.conftest import Checkout
 from tests.rsconnect_cli import rsconnect
@@ -271,6 +271,14 @@ def test_gallery_without_what_an_example_stands_on(checkout: Checkout) -> None:
     assert left_out.title not in "".join(lines)
 
 
+def release_of(example: Example) -> str | None:
+    """What its Procfile runs before it goes live, if anything."""
+    procfile = example.path / "Procfile"
+    text = procfile.read_text("utf-8") if procfile.exists() else ""
+    found = re.search(r"^release: (.+)$", text, re.MULTILINE)
+    return found and found[1]
+
+
 def gallery(checkout: Checkout, variables: Mapping[str, str]) -> list[str]:
     """Run `make gallery`, visit each address that it prints, and Ctrl-C; their paths."""
     child, terminal = pty.fork()
@@ -304,15 +312,18 @@ def gallery(checkout: Checkout, variables: Mapping[str, str]) -> list[str]:
         for example in EXAMPLES:
             if any(map(missing, example.services)):
                 assert f"{example.directory} | LEFT OUT: " in printed.decode()
-            else:
-                assert example.title in printed.decode()
+                continue
+            assert example.title in printed.decode()
+            if command := release_of(example):
+                assert f"{example.directory} | {command}" in printed.decode()
         if not missing("valkey"):
             refresh(printed.decode())
         os.write(terminal, b"\x03")
         read_until(b"there is no such line, so this reads to the end")
     finally:
-        _, status = os.waitpid(child, 0)
+        # which ends it, if it has not ended
         os.close(terminal)
+        _, status = os.waitpid(child, 0)
     assert "Traceback" not in printed.decode()
     assert "Error" not in printed.decode().split("Ctrl-C ends it.")[1]
     assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
@@ -321,7 +332,7 @@ def gallery(checkout: Checkout, variables: Mapping[str, str]) -> list[str]:
 
 def refresh(printed: str) -> None:
     """Ask for fresh greetings, by the key that is printed; the worker beside does what it is to."""
-    (console,) = re.findall(r"\(flask-celery-example\)\n  console  (\S+)", printed)
+    (console,) = re.findall(r"\(flask-celery-example\)\s+console +(\S+)", printed)
     key = re.findall(r"Authorization: (Key \S+)'", printed)[0]
     with httpx.Client(base_url=console, headers={"Authorization": key}, trust_env=False) as client:
         asked = client.post("refresh")

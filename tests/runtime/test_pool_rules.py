@@ -12,6 +12,8 @@ import pytest
 from local_connect.runtime.pools import Pool
 from local_connect.runtime.processes import ContentProcess, Launch, ProcessFailed
 
+pytestmark = pytest.mark.quick
+
 LAUNCH = Launch(
     content_guid="",
     owner_guid="",

@@ -106,7 +106,6 @@ def test_the_bundle_leads_to_the_database(
     alone: Process, bundle: Path, service: Service, certificate: Certificate, node: dict[str, str]
 ) -> None:
     """Away first, as a database that is hibernated is, and found once it is there."""
-    beside = sorted(bundle.parent.iterdir())
     with (
         example(alone, bundle) as content,
         terminated(certificate, int(node["CASSANDRA_PORT"])) as port,
@@ -124,8 +123,6 @@ def test_the_bundle_leads_to_the_database(
         content.close()
     # with the certificate of the bundle, once for each try
     assert service.asked == [("/metadata", True)] * 2
-    # the driver unpacked it somewhere else
-    assert sorted(bundle.parent.iterdir()) == beside
 
 
 def test_a_bundle_that_is_none(alone: Process, bundle: Path) -> None:

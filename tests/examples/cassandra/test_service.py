@@ -2,13 +2,17 @@
 
 import os
 import re
+import signal
 import subprocess
+import uuid
 from pathlib import Path
 
+import httpx
 import pytest
 
 from scripts.services import Unavailable, cassandra
 from scripts.services.cassandra import Node, java
+from tests.examples.cassandra.conftest import EXAMPLE
 from tests.project.conftest import Checkout
 
 #: says what Maven might, and fails
@@ -75,6 +79,34 @@ def test_only_java_17_will_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     for version, will_do in (("17.0.15", True), ("21.0.2", False), ("1.8.0_402", False)):
         release.write_text(f'IMPLEMENTOR="x"\nJAVA_VERSION="{version}"\n', "utf-8")
         assert (java() == tmp_path / "bin" / "java") == will_do
+
+
+def test_make_run_makes_the_tables_first(checkout: Checkout, node: dict[str, str]) -> None:
+    """In a keyspace of the user's own server, which the environment names."""
+    keyspace = f"k{uuid.uuid4().hex}"
+    with subprocess.Popen(
+        ["make", f"run-{EXAMPLE.directory}", "ARGS=--port 0"],
+        cwd=checkout.directory,
+        env=checkout.environment | node | {"CASSANDRA_KEYSPACE": keyspace},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        printed = ""
+        try:
+            while not (found := re.search(r"Running on (http://\S+)", printed)):
+                line = process.stdout.readline()
+                assert line, printed
+                printed += line
+            answer = httpx.get(f"{found[1]}/animal/Vulpes", trust_env=False)
+            assert answer.status_code == 200, answer.text
+            assert len(answer.json()) == 3
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+    assert f"are in {keyspace}." in printed
 
 
 def test_a_node_that_does_not_start_says_why(tmp_path: Path) -> None:
