@@ -14,6 +14,7 @@ from local_connect.api import (
     content,
     jobs,
     local,
+    oauth,
     permissions,
     server,
     tags,
@@ -39,6 +40,7 @@ def add_routes(app: web.Application) -> None:
         tasks,
         tokens,
         applications,
+        oauth,
         local,
     ):
         app.add_routes(module.routes)

@@ -13,7 +13,9 @@ from aiohttp import web
 from local_connect.access import rights
 from local_connect.access.accounts import Accounts
 from local_connect.access.addresses import Addresses
+from local_connect.access.exchange import Exchange
 from local_connect.access.identity import Identities
+from local_connect.access.integrations import Integrations
 from local_connect.access.vanities import Vanities
 from local_connect.config import Settings
 from local_connect.errors import (
@@ -46,6 +48,8 @@ class Services:
     addresses: Addresses
     identities: Identities
     accounts: Accounts
+    integrations: Integrations
+    exchange: Exchange
     vanities: Vanities
     deploys: Deploys
     processes: Processes

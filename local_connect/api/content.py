@@ -135,6 +135,7 @@ async def change(request: web.Request, content: Content, fields: dict[str, Any])
         current = session.get_one(Content, content.id)
     before = _settings(current)
     _change(current, fields)
+    services(request).integrations.check_access(content, current.access_type)
     saved = _save(request, current)
     if _settings(saved) != before:
         # a process keeps the settings that it was started with

@@ -19,8 +19,12 @@ async def health(_request: web.Request) -> web.Response:
 
 @routes.get("/__local__/users")
 async def users(request: web.Request) -> web.Response:
-    """Every identity with its key, for an administrator."""
+    """Every identity with its key, for an administrator.
+
+    The key of a visitor that content was given for a while is no way to one that lasts.
+    """
     rights.check_administrator(caller(request))
+    services(request).identities.check_lasting(request.headers)
     return web.json_response(
         [
             {
