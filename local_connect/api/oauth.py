@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from aiohttp import web
@@ -21,7 +22,14 @@ from local_connect.api.common import (
     services,
 )
 from local_connect.errors import BadRequest, Forbidden, NotFound
-from local_connect.records.store import SERVICE_ACCOUNT, VIEWER, Integration, OauthSession, User
+from local_connect.records.store import (
+    SERVICE_ACCOUNT,
+    VIEWER,
+    Content,
+    Integration,
+    OauthSession,
+    User,
+)
 
 routes = web.RouteTableDef()
 
@@ -121,11 +129,8 @@ async def set_content_associations(request: web.Request) -> web.Response:
     ]
     if not all(isinstance(guid, str) for guid in guids):
         raise BadRequest("An association has no oauth_integration_guid.")
-    integrations = services(request).integrations
-    if integrations.associate(user, content, map(str, guids)):
-        # a process keeps the environment that it was started with
-        await services(request).deploys.replace(content.guid)
-    found = integrations.of_content(content.guid)
+    await associate(request, user, content, map(str, guids))
+    found = services(request).integrations.of_content(content.guid)
     return web.json_response([_association_answer(use) for use in found])
 
 
@@ -154,6 +159,15 @@ async def delete_session(request: web.Request) -> web.Response:
     with services(request).store.session() as session:
         session.delete(session.get_one(OauthSession, found.id))
     return web.Response(status=204)
+
+
+async def associate(
+    request: web.Request, user: User, content: Content, guids: Iterable[str]
+) -> None:
+    """Let content use these integrations and no others, and let it take effect."""
+    if services(request).integrations.associate(user, content, guids):
+        # a process keeps the environment that it was started with
+        await services(request).deploys.replace(content.guid)
 
 
 def _session_of(request: web.Request, user: User) -> OauthSession:
