@@ -12,7 +12,6 @@ from tests.examples.react.conftest import REACT, Database, migrate
 from tests.targets import Content, Target
 from tests.targets.process import Process
 
-
 #: does what the app does at its start, when its input ends
 START = """
 import sys
