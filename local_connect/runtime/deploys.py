@@ -79,6 +79,10 @@ class Deploys:
         *,
         activate: bool,
     ) -> Task:
+        content = self._store.content(content_guid)
+        if content and content.locked:
+            raise Conflict("This content is locked, so nothing is deployed to it.", code=0)
+
         def at_start(task: Task) -> None:
             self._history.begin(
                 task, content_guid=content_guid, bundle_id=bundle_id, kind=kind, activate=activate
@@ -164,6 +168,7 @@ class Deploys:
         """Start what the content of a server that has just started is to have."""
         with self._store.session() as session:
             active = session.query(Content).where(Content.bundle_id.is_not(None)).all()
+            active = [content for content in active if not content.locked]
         for content in active:
             if self._setting(content, "min_processes") and content.bundle_id is not None:
                 self._keep_minimum(content.guid, content.bundle_id)
@@ -182,6 +187,9 @@ class Deploys:
         """Let changed settings and variables take effect, by processes that replace the old."""
         with self._store.session() as session:
             content = session.query(Content).filter_by(guid=content_guid).one()
+        if content.locked:
+            self.retire(content_guid)
+            return
         self.retire(content_guid, keep=content.bundle_id)
         if content.bundle_id is not None:
             await self._processes.replace(
