@@ -14,6 +14,7 @@ from local_connect.api import (
     content,
     jobs,
     local,
+    packages,
     permissions,
     server,
     tags,
@@ -38,6 +39,7 @@ def add_routes(app: web.Application) -> None:
         jobs,
         tasks,
         tokens,
+        packages,
         applications,
         local,
     ):

@@ -20,7 +20,6 @@ GET     v1/server_settings/{rest:.*}
 GET     v1/timezones
 GET     v1/audit_logs
 GET     v1/feature-usage
-GET     v1/packages
 GET     v1/instrumentation/{rest:.*}
 GET     v1/metrics/{rest:.*}
 GET     v1/search/{rest:.*}
@@ -46,7 +45,6 @@ GET     v1/content/{guid}/jobs/{key}/error
 GET     v1/content/{guid}/jobs/{key}/metrics
 GET     v1/content/{guid}/jobs/{key}/tail
 *       v1/content/{guid}/oauth/{rest:.*}
-GET     v1/content/{guid}/packages
 POST    v1/content/{guid}/render
 *       v1/content/{guid}/repository
 POST    v1/content/{guid}/repository/bundle

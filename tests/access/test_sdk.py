@@ -162,6 +162,27 @@ def test_access_type_from_the_beginning(sdk: Sdk, access_type: str) -> None:
     assert sdk("alice").content.get(item["guid"])["access_type"] == access_type
 
 
+def test_packages(sdk: Sdk, server: LocalConnect) -> None:
+    content = create(server)
+    assert server.get(f"{content.api}/packages").status_code == 204
+    deploy(content, ECHO)
+    client = sdk("alice")
+    lock = server.get(f"{content.api}/lockfile").text.splitlines()
+    found = list(client.content.get(content.guid).packages)
+    assert sorted(f"{package['name']}=={package['version']}" for package in found) == sorted(lock)
+    (flask,) = [package for package in found if package["name"].lower() == "flask"]
+    assert (flask["language"], flask["language_version"]) == ("python", content.item["py_version"])
+    query = {"name": flask["name"], "page_size": 500}
+    every = server.get("/__api__/v1/packages", params=query).json()["results"]
+    (ours,) = [package for package in every if package["content_guid"] == content.guid]
+    assert (ours["version"], ours["bundle_id"]) == (flask["version"], content.item["bundle_id"])
+    assert {package["name"] for package in every} == {flask["name"]}
+    # of content that is not theirs, publishers learn nothing
+    others = server.get("/__api__/v1/packages", user="erin", params=query).json()["results"]
+    assert content.guid not in {package["app_guid"] for package in others}
+    assert server.get("/__api__/v1/packages", user="bob").status_code == 403
+
+
 def test_content_is_locked(sdk: Sdk, server: LocalConnect) -> None:
     content = create(server, access_type="all")
     bundle_id = deploy(content, ECHO)

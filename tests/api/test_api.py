@@ -21,7 +21,6 @@ ROUTES = [*api_routes(), ("GET", "/__local__/users")]
 ABSENT = {
     ("GET", "v1/timezones"),
     ("GET", "v1/audit_logs"),
-    ("GET", "v1/packages"),
     ("GET", "v1/search/content"),
     ("GET", "v1/instrumentation/content/hits"),
     ("GET", "v1/instrumentation/content/visits"),
@@ -37,7 +36,6 @@ ABSENT = {
     ("PUT", "v1/users"),
     ("GET", "v1/users/{guid}/keys"),
     ("PUT", "v1/groups"),
-    ("GET", "v1/content/{guid}/packages"),
     ("GET", "v1/content/{guid}/repository"),
     ("PUT", "v1/content/{guid}/repository"),
     ("POST", "v1/content/{guid}/repository/bundle"),
