@@ -17,6 +17,7 @@ from local_connect.api import (
     packages,
     permissions,
     server,
+    system,
     tags,
     tasks,
     tokens,
@@ -40,6 +41,7 @@ def add_routes(app: web.Application) -> None:
         tasks,
         tokens,
         packages,
+        system,
         applications,
         local,
     ):

@@ -25,7 +25,14 @@ GET     v1/metrics/{rest:.*}
 GET     v1/search/{rest:.*}
 GET     v1/experimental/jobs/summary
 GET     v1/experimental/groups/{guid}/content
-*       v1/system/{rest:.*}
+*       v1/system/checks
+*       v1/system/checks/{rest:.*}
+*       v1/system/documentation
+GET     v1/system/hosts
+GET     v1/system/offhost/service-accounts
+*       v1/system/service-tokens
+*       v1/system/service-tokens/{rest}
+GET     v1/system/storage
 *       v1/queue
 *       v1/queue/{id}
 *       v1/environments

@@ -13,6 +13,7 @@ from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 from sqlalchemy import delete, select
 
 from local_connect.config import SchedulingDefaults
@@ -157,6 +158,37 @@ class Deploys:
             )
             names = {name for name in used if name}
         await self._environments.clean(names)
+
+    def caches(self) -> list[str]:
+        """The Pythons, by version, for which there are environments."""
+        built = [bundle.py_version for bundle in self._built()]
+        return sorted({version for version in built if version}, key=Version)
+
+    def delete_cache(self, user_guid: str, py_version: str) -> Task:
+        """Begin to remove the environments for a Python, and end the processes that use them.
+
+        What ran in one of them has to be built or deployed again.
+        """
+
+        async def delete(task: Task) -> None:
+            for bundle in self._built():
+                if bundle.py_version == py_version:
+                    self._processes.retire(bundle.id)
+            names = {
+                bundle.environment or ""
+                for bundle in self._built()
+                if bundle.py_version != py_version
+            }
+            await self._environments.clean(names)
+            await task.log(f"Deleted the environments for Python {py_version}")
+
+        return self._tasks.start(user_guid, delete, at_start=lambda _: None, at_end=lambda _: None)
+
+    def _built(self) -> list[Bundle]:
+        """The bundles that have an environment."""
+        with self._store.session() as session:
+            bundles = session.scalars(select(Bundle).where(Bundle.environment.is_not(None))).all()
+        return [bundle for bundle in bundles if self._environments.get(bundle.environment or "")]
 
     async def _remove(self, bundle_ids: list[int]) -> None:
         for bundle_id in bundle_ids:
