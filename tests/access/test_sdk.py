@@ -39,7 +39,7 @@ def test_me_and_the_version(sdk: Sdk, server: LocalConnect) -> None:
     assert client.me["username"] == "Zoë <李>"
     assert client.me["guid"] == server.users["Zoë <李>"].guid
     assert client.me["user_role"] == "publisher"
-    assert client.version == "2026.01.0"
+    assert client.version == "2026.06.0"
     with refused(401):
         _ = Client(server.url, "0" * 32).me
 
