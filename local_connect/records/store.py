@@ -209,6 +209,9 @@ class Content(Base):
     idle_timeout: Mapped[int | None] = mapped_column(default=None)
     connection_timeout: Mapped[int | None] = mapped_column(default=None)
     read_timeout: Mapped[int | None] = mapped_column(default=None)
+    #: nobody may open it or deploy to it; `locked_message` says why
+    locked: Mapped[bool] = mapped_column(default=False, server_default="0")
+    locked_message: Mapped[str] = mapped_column(default="", server_default="")
     permissions: Mapped[list[Permission]] = relationship(
         default_factory=list, lazy="selectin", order_by=Permission.id, passive_deletes=True
     )

@@ -13,6 +13,7 @@ from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 from sqlalchemy import delete, select
 
 from local_connect.config import SchedulingDefaults
@@ -79,6 +80,10 @@ class Deploys:
         *,
         activate: bool,
     ) -> Task:
+        content = self._store.content(content_guid)
+        if content and content.locked:
+            raise Conflict("This content is locked, so nothing is deployed to it.", code=0)
+
         def at_start(task: Task) -> None:
             self._history.begin(
                 task, content_guid=content_guid, bundle_id=bundle_id, kind=kind, activate=activate
@@ -154,6 +159,37 @@ class Deploys:
             names = {name for name in used if name}
         await self._environments.clean(names)
 
+    def caches(self) -> list[str]:
+        """The Pythons, by version, for which there are environments."""
+        built = [bundle.py_version for bundle in self._built()]
+        return sorted({version for version in built if version}, key=Version)
+
+    def delete_cache(self, user_guid: str, py_version: str) -> Task:
+        """Begin to remove the environments for a Python, and end the processes that use them.
+
+        What ran in one of them has to be built or deployed again.
+        """
+
+        async def delete(task: Task) -> None:
+            for bundle in self._built():
+                if bundle.py_version == py_version:
+                    self._processes.retire(bundle.id)
+            names = {
+                bundle.environment or ""
+                for bundle in self._built()
+                if bundle.py_version != py_version
+            }
+            await self._environments.clean(names)
+            await task.log(f"Deleted the environments for Python {py_version}")
+
+        return self._tasks.start(user_guid, delete, at_start=lambda _: None, at_end=lambda _: None)
+
+    def _built(self) -> list[Bundle]:
+        """The bundles that have an environment."""
+        with self._store.session() as session:
+            bundles = session.scalars(select(Bundle).where(Bundle.environment.is_not(None))).all()
+        return [bundle for bundle in bundles if self._environments.get(bundle.environment or "")]
+
     async def _remove(self, bundle_ids: list[int]) -> None:
         for bundle_id in bundle_ids:
             directory = self._store.bundle_directory(bundle_id)
@@ -164,6 +200,7 @@ class Deploys:
         """Start what the content of a server that has just started is to have."""
         with self._store.session() as session:
             active = session.query(Content).where(Content.bundle_id.is_not(None)).all()
+            active = [content for content in active if not content.locked]
         for content in active:
             if self._setting(content, "min_processes") and content.bundle_id is not None:
                 self._keep_minimum(content.guid, content.bundle_id)
@@ -182,6 +219,9 @@ class Deploys:
         """Let changed settings and variables take effect, by processes that replace the old."""
         with self._store.session() as session:
             content = session.query(Content).filter_by(guid=content_guid).one()
+        if content.locked:
+            self.retire(content_guid)
+            return
         self.retire(content_guid, keep=content.bundle_id)
         if content.bundle_id is not None:
             await self._processes.replace(

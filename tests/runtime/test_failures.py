@@ -170,10 +170,10 @@ def test_content_of_another_type(alice: Person, live: Unharmed, app: Path) -> No
 
 
 def test_a_command_for_what_this_server_does_not_have(alice: Person) -> None:
-    done = alice.rsconnect("system", "caches", "list")
+    done = alice.rsconnect("environment", "list")
     assert done.returncode == 1
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
-    assert line.endswith("local-connect does not implement GET /v1/system/caches/runtime.")
+    assert line.endswith("local-connect does not implement GET /v1/environments.")
     assert "Traceback" not in done.stderr
 
 
