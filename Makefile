@@ -98,7 +98,7 @@ requirements: $(READY) ## pins of the development environment, from pyproject.to
 
 clean: ## removes what the other targets made
 	rm -rf $(VENV) .cache .local-connect .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	rm -rf $(EXAMPLES:%=%/rsconnect-python)
+	rm -rf $(EXAMPLES:%=%/rsconnect-python) $(EXAMPLES:%=%/node_modules) $(EXAMPLES:%=%/instance)
 
 $(READY): requirements-dev.txt pyproject.toml
 	@echo "Setting up $(VENV) ..."

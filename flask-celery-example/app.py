@@ -74,6 +74,7 @@ DONE = {
 app = APIFlask(
     __name__,
     title="Greetings",
+    version="1.0",
     docs_path="/",
     docs_oauth2_redirect_path=None,
     # the console's scripts come from a package, not from another host

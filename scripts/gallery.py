@@ -35,6 +35,9 @@ AT_A_TIME = 4
 #: what a directory, a table, a make target and Connect's name of content can all be called
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
+#: what is in an example's directory but not of the example
+_NOT_COPIED = (".*", "__pycache__", "node_modules", "rsconnect-python", "manifest.json")
+
 #: where an example's README shows its console
 _PICTURE = re.compile(r"^!\[.*\]\(\.\./docs/images/.*\)\n\n", re.MULTILINE)
 
@@ -304,7 +307,7 @@ def show(examples: Collection[str]) -> None:
             if content["access_type"] != "all":
                 client.change(content["guid"], access_type="all")
             print(f"{about['title']} ({example})")
-            for kind in ("console", "list", "hello"):
+            for kind in ("page", "console", "list", "hello"):
                 if kind in about:
                     print(f"  {kind:<8} {where.url}/content/{content['guid']}/{about[kind]}")
             print()
@@ -341,7 +344,7 @@ def new(name: str, source: str) -> None:
         path: path.read_text("utf-8") for path in (ROOT / "gallery.toml", ROOT / "README.md")
     }
     try:
-        ignored = shutil.ignore_patterns(".*", "__pycache__", "rsconnect-python", "manifest.json")
+        ignored = shutil.ignore_patterns(*_NOT_COPIED, *examples[source].get("exclude", ()))
         shutil.copytree(ROOT / source, directory, ignore=ignored)
         for path in directory.rglob("*"):
             if path.suffix in (".md", ".toml"):
@@ -380,7 +383,7 @@ def manifest(example: str, about: Mapping[str, Any]) -> str:
     its place. Files that are here by chance, hidden ones and Python's own, are not in it.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        ignored = shutil.ignore_patterns(".*", "__pycache__", "rsconnect-python", "manifest.json")
+        ignored = shutil.ignore_patterns(*_NOT_COPIED, *about.get("exclude", ()))
         copy = shutil.copytree(ROOT / example, Path(scratch, example), ignore=ignored)
         done = subprocess.run(
             [

@@ -29,6 +29,9 @@ class Example:
     spec_version: str | None = None
     hello: str | None = None
     groups: str | None = None
+    private: str | None = None
+    page: str | None = None
+    errors: tuple[str, ...] = ("message",)
     browsable: bool = False
     other: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
@@ -41,8 +44,16 @@ class Example:
     @property
     def paths(self) -> tuple[str, ...]:
         """Every path that it serves, with a language where one is needed."""
-        paths = (self.list, self.item, self.console, self.spec, self.hello, self.groups)
-        return tuple(dict.fromkeys(path.format(lang="en") for path in paths if path is not None))
+        greetings = (self.list, self.item)
+        others = (self.console, self.spec, self.hello, self.groups, self.private, self.page)
+        paths = (path for path in greetings + others if path is not None)
+        return tuple(dict.fromkeys(path.format(lang="en") for path in paths))
+
+    @property
+    def operations(self) -> frozenset[str] | None:
+        """What its specification must describe, as `GET greetings/`; None where nothing says it."""
+        reads = [f"GET {path}" for path in (self.list, self.item) if path is not None]
+        return frozenset([*reads, *self.other]) or None
 
     def has(self, *names: str) -> bool:
         """Whether the catalogue gives it all these paths or properties."""

@@ -18,6 +18,7 @@ from local_connect.api import (
     server,
     tags,
     tasks,
+    tokens,
     users,
     vanities,
 )
@@ -36,6 +37,7 @@ def add_routes(app: web.Application) -> None:
         bundles,
         jobs,
         tasks,
+        tokens,
         applications,
         local,
     ):

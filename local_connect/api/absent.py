@@ -15,7 +15,6 @@ PREFIX = "/__api__"
 
 #: methods (`*` is any) and addresses below the prefix
 _ENDPOINTS = """
-POST    tokens
 GET     server_settings/{rest:.*}
 GET     v1/server_settings/{rest:.*}
 GET     v1/timezones
@@ -35,21 +34,10 @@ GET     v1/experimental/groups/{guid}/content
 *       v1/oauth/{rest:.*}
 GET     v1/examples
 GET     v1/examples/{name}/{rest}
-POST    v1/users
 PUT     v1/users
-GET     v1/users/remote
-PUT     v1/users/{guid}
-POST    v1/users/{guid}/lock
 *       v1/users/{guid}/keys
 *       v1/users/{guid}/keys/{id}
-POST    v1/groups
 PUT     v1/groups
-GET     v1/groups/remote
-POST    v1/groups/{guid}
-PATCH   v1/groups/{guid}
-DELETE  v1/groups/{guid}
-POST    v1/groups/{guid}/members
-DELETE  v1/groups/{guid}/members/{user_guid}
 GET     v1/content/storage
 GET     v1/content/{guid}/storage
 POST    v1/content/{guid}/access-test

@@ -34,13 +34,18 @@ NULL_FIELDS = (
     "nvidia_gpu_limit",
     "service_account_name",
     "default_image_name",
+    "default_environment_guid",
+    "environment_guid",
     "r_version",
     "quarto_version",
+    "node_version",
     "r_environment_management",
     "default_r_environment_management",
     "py_environment_management",
     "default_py_environment_management",
     "run_as",
+    "metrics_collection_enabled",
+    "notify_on_share",
 )
 
 #: what a client may tell of where a bundle came from (documented)
@@ -62,10 +67,15 @@ def content_answer(
         "description": content.description,
         "access_type": content.access_type,
         "locked": False,
+        "locked_message": "",
         **{field: getattr(content, field) for field in COUNTS},
         "load_factor": content.load_factor,
         **dict.fromkeys(NULL_FIELDS),
         "run_as_current_user": False,
+        "draft_marker_enabled": False,
+        "otel_enabled": False,
+        # no licence has a say in what may be public (documented)
+        "public_content_status": "unrestricted",
         "created_time": content.created_time,
         "last_deployed_time": content.last_deployed_time,
         "bundle_id": None if content.bundle_id is None else str(content.bundle_id),
@@ -95,13 +105,17 @@ def content_answer(
     return answer
 
 
-def bundle_answer(bundle: Bundle, content: Content) -> dict[str, Any]:
+def bundle_answer(request: web.Request, bundle: Bundle, content: Content) -> dict[str, Any]:
     """A bundle as Connect's API shows one."""
+    creator = services(request).identities.get(bundle.created_by)
     return {
         "id": str(bundle.id),
         "content_guid": bundle.content_guid,
         "created_time": bundle.created_time,
         "created_by": bundle.created_by,
+        "created_by_user": creator.username if creator else None,
+        "created_by_name": f"{creator.first_name} {creator.last_name}".strip() if creator else None,
+        "environment_guid": None,
         "cluster_name": "Local",
         "image_name": None,
         "r_version": None,
@@ -130,7 +144,7 @@ def user_answer(user: User) -> dict[str, Any]:
         "last_name": user.last_name,
         "user_role": user.user_role,
         "created_time": user.created_time,
-        "updated_time": user.created_time,
+        "updated_time": user.updated_time or user.created_time,
         "active_time": None,
         "confirmed": True,
         "locked": user.locked,

@@ -49,7 +49,7 @@ async def upload_bundle(request: web.Request) -> web.Response:
         created_by=user.guid,
         source=source,
     )
-    return web.json_response(bundle_answer(bundle, content))
+    return web.json_response(bundle_answer(request, bundle, content))
 
 
 @routes.get("/__api__/v1/content/{guid}/bundles")
@@ -60,13 +60,13 @@ async def find_bundles(request: web.Request) -> web.Response:
         found = session.scalars(
             select(Bundle).filter_by(content_guid=content.guid).order_by(Bundle.id.desc())
         ).all()
-    return web.json_response([bundle_answer(bundle, content) for bundle in found])
+    return web.json_response([bundle_answer(request, bundle, content) for bundle in found])
 
 
 @routes.get("/__api__/v1/content/{guid}/bundles/{id}")
 async def get_bundle(request: web.Request) -> web.Response:
     content = content_to_change(request, caller(request))
-    return web.json_response(bundle_answer(_bundle_of(request, content), content))
+    return web.json_response(bundle_answer(request, _bundle_of(request, content), content))
 
 
 @routes.get("/__api__/v1/content/{guid}/bundles/{id}/download")

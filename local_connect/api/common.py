@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from local_connect.access import rights
+from local_connect.access.accounts import Accounts
 from local_connect.access.addresses import Addresses
 from local_connect.access.identity import Identities
 from local_connect.access.vanities import Vanities
@@ -44,6 +45,7 @@ class Services:
     store: Store
     addresses: Addresses
     identities: Identities
+    accounts: Accounts
     vanities: Vanities
     deploys: Deploys
     processes: Processes
@@ -62,8 +64,8 @@ def services(request: web.Request) -> Services:
 
 
 def caller(request: web.Request) -> User:
-    """The user whose key the request carries; without one it is refused."""
-    user = services(request).identities.from_key(request.headers)
+    """The user whose key the request carries, or whose token signed it; else it is refused."""
+    user = services(request).identities.from_program(request)
     if user is None:
         raise Unauthenticated("Send an API key: Authorization: Key <key>.")
     return user

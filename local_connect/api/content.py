@@ -27,7 +27,17 @@ routes = web.RouteTableDef()
 ACCESS_TYPES = ("all", "logged_in", "acl")
 
 #: further fields of Connect's that cannot be set here
-_REFUSED = ("run_as_current_user", "locked", "locked_message", "owner_guid", "extension")
+_REFUSED = (
+    "run_as_current_user",
+    "locked",
+    "locked_message",
+    "owner_guid",
+    "otel_enabled",
+    "extension",
+)
+
+#: the largest count that is taken, of processes as of seconds
+MOST = 1 << 31
 
 #: counts that would shut everyone out if they were zero
 _FROM_ONE = ("max_processes", "max_conns_per_process", "init_timeout")
@@ -252,7 +262,7 @@ def _change(content: Content, fields: dict[str, Any]) -> None:
                     raise BadRequest("load_factor is not a number from 0 to 1.")
             case _ if field in COUNTS:
                 least = 1 if field in _FROM_ONE else 0
-                if not (value is None or (type(value) is int and least <= value <= 1 << 31)):
+                if not (value is None or (type(value) is int and least <= value <= MOST)):
                     raise BadRequest(f"{field} is not a whole number from {least} up.")
             case _ if field in NULL_FIELDS or field in _REFUSED:
                 if value:

@@ -82,7 +82,11 @@ def _answer(job: Job, content: Content) -> dict[str, Any]:
         "remote_id": None,
         "app_id": str(content.id),
         "app_guid": content.guid,
+        # newer names of the same
+        "content_id": str(content.id),
+        "content_guid": content.guid,
         "variant_id": "0",
+        "variant_key": "",
         "bundle_id": str(job.bundle_id),
         "start_time": job.start_time,
         "end_time": job.end_time,
@@ -96,4 +100,6 @@ def _answer(job: Job, content: Content) -> dict[str, Any]:
         "run_as": "",
         "queue_name": None,
         "tag": job.tag,
+        "error": None,
+        "skip_reason": None,
     }

@@ -9,7 +9,9 @@ import asyncio
 import json
 import os
 import socket
+import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -30,6 +32,7 @@ class Server:
     def __init__(self, ready: Callable[[], None]) -> None:
         self._app: Any = None
         self._reading: Any = None
+        self._show: Any = None
         config = uvicorn.Config(
             self._serve,
             interface="asgi3",
@@ -52,10 +55,17 @@ class Server:
         config.load()
         self._server = _Listening(config, ready)
 
-    def run(self, load: Callable[[], Any], fit: Callable[[Any], Any], path: str) -> None:
+    def run(
+        self,
+        load: Callable[[], Any],
+        fit: Callable[[Any], Any],
+        show: Callable[[BaseException], None],
+        path: str,
+    ) -> None:
         """Serve what `load` gives, at a socket that only this user can connect to.
 
-        `fit` says how a scope must read for that app; see `mounts.py`.
+        `fit` says how a scope must read for that app, see `mounts.py`; `show` prints an error of
+        it. Exits with 3, as uvicorn does, where the app refuses to start.
         """
         umask = os.umask(0o177)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -66,14 +76,17 @@ class Server:
             # in the loop that it will run in, as uvicorn does it
             self._app = load()
             self._reading = fit(self._app)
+            self._show = show
             await self._server.serve([listener])
 
         with listener:
             asyncio.run(serve())
+        if not self._server.started:
+            sys.exit(3)
 
     async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, partial(self._tell, send))
             return
         mount = decide(scope)
         below = scope["path"][len(mount) :]
@@ -84,6 +97,14 @@ class Server:
             await self._lead_to_console(mount, scope, receive, send)
         else:
             await self._app(scope, receive, keep_below(mount, scope, below, send))
+
+    async def _tell(self, send: Any, message: Any) -> None:
+        """Show the error for which an app does not start, which it may not say itself."""
+        error = sys.exc_info()[1]
+        if message["type"] == "lifespan.startup.failed" and error:
+            self._show(error)
+            message = {**message, "message": ""}
+        await send(message)
 
     async def _lead_to_console(
         self, mount: str, scope: dict[str, Any], receive: Any, send: Any

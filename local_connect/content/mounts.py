@@ -12,6 +12,7 @@ the release that is installed, expects (inferred). All that is known of framewor
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import importlib.metadata
 import inspect
@@ -71,15 +72,14 @@ class Framework(NamedTuple):
     readings: dict[tuple[int, ...], Reading]
 
 
+#: Before 0.35 a request's URL was `root_path + path`; since then it is `path`, and routes are
+#: looked for in what follows `root_path` there.
+_STARLETTE = {(0,): PATH_BELOW_MOUNT, (0, 35): WHOLE_PATH}
+
 FRAMEWORKS = (
-    # FastAPI is one of its classes. Before 0.35 a request's URL was `root_path + path`; since
-    # then it is `path`, and routes are looked for in what follows `root_path` there.
-    Framework(
-        "starlette",
-        ("Starlette", "Router", "StaticFiles"),
-        "starlette",
-        {(0,): PATH_BELOW_MOUNT, (0, 35): WHOLE_PATH},
-    ),
+    # FastAPI is one of its classes.
+    Framework("starlette", ("Starlette", "Router", "StaticFiles"), "starlette", _STARLETTE),
+    Framework("connexion", ("AbstractApp", "ConnexionMiddleware"), "starlette", _STARLETTE),
     # Since 0.15 a path that does not begin with `root_path` is answered with 404. Until 0.19
     # `request.url` was nevertheless `root_path + path`, so there it has the mount twice.
     Framework("quart", ("Quart",), "quart", {(0,): PATH_BELOW_MOUNT, (0, 15): WHOLE_PATH}),
@@ -163,8 +163,10 @@ def _held_by(app: Any) -> Iterator[Any]:
     held = [_attribute(app, name) for name in _HOLDS]
     function = app if inspect.isfunction(app) else type(app).__call__
     if inspect.isfunction(function):
-        variables = inspect.getclosurevars(function)
-        held += [*variables.nonlocals.values(), *variables.globals.values()]
+        # a closure that is not complete yet has an empty cell
+        with contextlib.suppress(ValueError):
+            variables = inspect.getclosurevars(function)
+            held += [*variables.nonlocals.values(), *variables.globals.values()]
     return (each for each in held if callable(each) and not inspect.isclass(each))
 
 

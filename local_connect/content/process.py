@@ -16,6 +16,7 @@ from __future__ import annotations
 import _thread
 import argparse
 import contextlib
+import faulthandler
 import importlib
 import importlib.machinery
 import importlib.util
@@ -26,7 +27,6 @@ import os
 import signal
 import socket
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
@@ -47,6 +47,9 @@ CONSOLE_MARKS = (b"swagger", b"redoc", b"rapidoc", b"openapi")
 #: bytes of a page in which they are looked for
 CONSOLE_BYTES = 1 << 16
 
+#: the event loop of an ASGI app
+event_loop: Any = None
+
 #: whether SIGTERM has come
 stopping = False
 
@@ -55,11 +58,14 @@ def main() -> None:
     arguments = parse_arguments()
     lifeline = socket.socket(fileno=arguments.lifeline)
     # no `threading.Thread`: gevent replaces locks only in a process that has no other of these
-    _thread.start_new_thread(end_with_server, (lifeline,))
+    _thread.start_new_thread(end_with_server, (lifeline, _thread.get_ident()))
+    # whatever kills this process from inside, Python says where the app was
+    faulthandler.enable(all_threads=False)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     # the app sees its own directory first, not the directory of this file
     sys.path[0] = os.getcwd()  # noqa: PTH109 (the path is text)
+    hide_options(arguments.entrypoint)
     signal.signal(signal.SIGTERM, stop)
     run = run_asgi if arguments.app_mode == "python-fastapi" else run_wsgi
     run(arguments, lambda: lifeline.sendall(b"ready\n"))
@@ -85,10 +91,14 @@ def run_asgi(arguments: argparse.Namespace, ready: Callable[[], None]) -> None:
         asgi = load_server(arguments)
         server = asgi.Server(ready)
 
+    import asyncio
+
     def load() -> Any:
+        global event_loop
+        event_loop = asyncio.get_running_loop()
         return load_app_or_exit(arguments.entrypoint, check_asgi)
 
-    server.run(load, mounts.fit, arguments.socket)
+    server.run(load, mounts.fit, show, arguments.socket)
 
 
 def load_server(arguments: argparse.Namespace) -> ModuleType:
@@ -102,12 +112,14 @@ def load_beside(name: str) -> ModuleType:
     return load_file(f"content_{name}", os.path.join(directory, f"{name}.py"))  # noqa: PTH118
 
 
-def load_file(name: str, path: str) -> ModuleType:
-    """The module in this file, whatever is on `sys.path`."""
+def load_file(name: str, path: str, *, importable: bool = False) -> ModuleType:
+    """The module in this file, whatever is on `sys.path`; others import it only if they may."""
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None  # noqa: S101 (it is a Python file)
     assert spec.loader is not None  # noqa: S101
     module = importlib.util.module_from_spec(spec)
+    if importable:
+        sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
 
@@ -124,6 +136,19 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def hide_options(entrypoint: str) -> None:
+    """Let the app see no options of ours where it looks for its own.
+
+    What it sees under Connect is not known. Here it is what Python would show it if its file were
+    run as a script (inferred).
+    """
+    name = entrypoint.partition(":")[0]
+    file = file_named(name) or os.path.join(os.getcwd(), *name.split(".")) + ".py"  # noqa: PTH109, PTH118
+    sys.argv[:] = [file]
+    if hasattr(sys, "orig_argv"):
+        sys.orig_argv[:] = [sys.executable, file]
+
+
 def stop(*_: object) -> None:
     """End this process as SIGTERM asks for, with what the app has registered for its end."""
     global stopping
@@ -131,11 +156,20 @@ def stop(*_: object) -> None:
     sys.exit(0)
 
 
-def end_with_server(lifeline: socket.socket) -> None:
-    """Wait until the server is gone, then end this process and all that it started."""
-    with contextlib.suppress(OSError):
-        lifeline.recv(1)
-    os.killpg(os.getpgid(0), signal.SIGKILL)
+def end_with_server(lifeline: socket.socket, main_thread: int) -> None:
+    """Wait until the server is gone, then end this process and all that it started.
+
+    A server that has waited too long for the app asks meanwhile what that is at; where this thread
+    cannot answer, it aborts the thread of the app.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGABRT})
+    try:
+        with contextlib.suppress(OSError):
+            while lifeline.recv(1):
+                gist = failures.show_hanging(main_thread, event_loop)
+                lifeline.sendall(f"{gist}\n".encode("utf-8", "replace"))
+    finally:
+        os.killpg(os.getpgid(0), signal.SIGKILL)
 
 
 @contextlib.contextmanager
@@ -167,15 +201,19 @@ def load_app_or_exit(entrypoint: str, check: Callable[[str, Any], None]) -> Any:
         app = load_app(entrypoint)
         check(entrypoint, app)
         return app
-    except Exception as error:
+    except SystemExit as error:
+        failures.show_exit(error)
+        sys.exit(1 if isinstance(error.code, str) else error.code)
+    except BaseException as error:
         show(error)
         sys.exit(1)
 
 
 def load_app(entrypoint: str) -> Any:
-    """The app that `module[:object]` names; a factory is called."""
+    """The app that `module[:object]` or `file.py[:object]` names; a factory is called."""
     module_name, _, names = entrypoint.partition(":")
-    target: Any = importlib.import_module(module_name)
+    file = file_named(module_name)
+    target: Any = import_file(file) if file else importlib.import_module(module_name)
     if not names:
         names = usual_name(target)
     for name in names.replace("()", "").split("."):
@@ -190,6 +228,36 @@ def load_app(entrypoint: str) -> Any:
     if not callable(target):
         raise TypeError(f"The entry point {entrypoint} is a {type(target).__name__}, not an app.")
     return target
+
+
+def file_named(name: str) -> str | None:
+    """The path of the file that an entry point names, such as `src/main.py`, if it names one."""
+    name = name.replace("\\", "/")
+    if not name.endswith(".py") and "/" not in name:
+        return None
+    return os.path.abspath(name if name.endswith(".py") else f"{name}.py")  # noqa: PTH100
+
+
+def import_file(path: str) -> ModuleType:
+    """The module in a file of the bundle, which may be in a directory and have any name.
+
+    It can import what is in the bundle's directory and, after that, what is in its own: what
+    Connect puts on `sys.path` then is not known, and both are found in apps (inferred).
+    """
+    if not os.path.isfile(path):  # noqa: PTH113 (the path is text)
+        bundle = os.getcwd()  # noqa: PTH109
+        raise FileNotFoundError(
+            f"The entry point names the file {os.path.relpath(path, bundle)}, "
+            "which the bundle does not have."
+        )
+    directory = os.path.dirname(path)  # noqa: PTH120
+    if directory not in sys.path:
+        sys.path.insert(1, directory)
+    name = os.path.relpath(path)[: -len(".py")].replace(os.sep, ".")
+    while name in sys.modules:
+        # a module that Python itself has loaded, such as `signal`
+        name += "_"
+    return load_file(name, path, importable=True)
 
 
 def check_wsgi(entrypoint: str, app: Any) -> None:
@@ -359,14 +427,8 @@ def without_body(answer: Any) -> list[bytes]:
     return []
 
 
-def show(error: BaseException) -> None:
-    """Print the app's own traceback, without the frames of the server's."""
-    frames = error.__traceback__
-    ours = (os.path.dirname(__file__), "importlib")  # noqa: PTH120 (the path is text)
-    while frames and any(part in frames.tb_frame.f_code.co_filename for part in ours):
-        frames = frames.tb_next
-    print("".join(traceback.format_exception(type(error), error, frames)), end="", file=sys.stderr)
-
+failures = load_beside("failures")
+show = failures.show
 
 if __name__ == "__main__":
     main()

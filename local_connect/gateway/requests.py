@@ -29,6 +29,7 @@ from local_connect.access.identity import (
     wants_page,
     without_session,
 )
+from local_connect.access.tokens import HEADERS as TOKEN_HEADERS
 from local_connect.access.vanities import Vanities
 from local_connect.api.common import in_time
 from local_connect.errors import ApiError, NotDeployed, NotFound
@@ -85,6 +86,8 @@ _NOT_PASSED_BACK = _HOP_BY_HOP | _KEPT_BACK | websockets.HANDSHAKE
 
 #: headers that may hold the viewer's API key; another kind of authorization is for the app
 _KEY_HEADERS = {header.upper().replace("-", "_") for header in KEY_HEADERS}
+
+_TOKEN_HEADERS = {header.upper().replace("-", "_") for header in TOKEN_HEADERS}
 
 #: How a value that holds an API key begins, with or without the space that belongs there: one
 #: is for this server, even if it is not written well enough to be taken.
@@ -221,7 +224,7 @@ class Gateway:
         self, request: web.Request, base: str, target: Target, viewer: User | None
     ) -> list[tuple[str, str]]:
         """What the process gets: the client's own headers, less those that are decided here."""
-        headers = _from_client(request)
+        headers = _from_client(request, signed=self._identities.tokens.named_by(request))
         headers += _place(base, target.guid, target.mount, *_client(request))
         headers.append(("X-RSC-Request", f"{base}{request.raw_path}"))
         if viewer:
@@ -369,8 +372,11 @@ def _answered(headers: MultiMapping[str], mount: str) -> Iterator[tuple[str, str
         yield name, text
 
 
-def _from_client(request: web.Request) -> list[tuple[str, str]]:
-    """The client's headers that may pass, cookies joined into one as HTTP/1.1 has it."""
+def _from_client(request: web.Request, *, signed: bool) -> list[tuple[str, str]]:
+    """The client's headers that may pass, cookies joined into one as HTTP/1.1 has it.
+
+    `signed` says that headers of a signature are for this server, and not for the app.
+    """
     named = _named_in_connection(request.headers)
     passed = []
     cookies = []
@@ -380,6 +386,7 @@ def _from_client(request: web.Request) -> list[tuple[str, str]]:
             _is_ours(name)
             or (named and name.upper() in named)
             or (folded in _KEY_HEADERS and _KEY_SCHEME.match(value))
+            or (signed and folded in _TOKEN_HEADERS)
         ):
             continue
         if folded == "COOKIE":

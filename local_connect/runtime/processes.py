@@ -40,8 +40,14 @@ _LAST_WORDS = 1.0
 #: seconds from the first closed socket of a process that dies to its end
 _DYING = 0.5
 
+#: seconds that a process may take to say what it is at
+_ANSWER = 2.0
+
 #: bytes of one line that a process prints; a longer one is dropped
 _LINE_BYTES = 1 << 20
+
+#: what a service of a Linux system has, as Connect is one (inferred)
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 #: what of our own installation serves apps: pure Python, so any Python runs it
 _WSGI_PACKAGES = ["waitress"]
@@ -172,10 +178,11 @@ class ContentProcess:
             async with asyncio.timeout(self.launch.init_timeout):
                 ready = await asyncio.get_running_loop().sock_recv(ours, 16)
         except TimeoutError:
+            gist = await self._ask_what_it_is_at(ours)
             await self.stop()
             raise ProcessTooSlow(
                 f"The app was not ready within {self.launch.init_timeout:g} seconds "
-                "(its init_timeout).",
+                f"(its init_timeout). {gist}".rstrip(),
                 list(self.output),
             ) from None
         except BaseException:
@@ -188,6 +195,21 @@ class ContentProcess:
                 f"The app did not start: its process ended with status {status}.",
                 list(self.output),
             )
+
+    async def _ask_what_it_is_at(self, lifeline: socket.socket) -> str:
+        """Let a process that does not come up print where the app is, and say it in a sentence."""
+        assert self._process is not None  # noqa: S101 (started before)
+        loop = asyncio.get_running_loop()
+        with suppress(TimeoutError, OSError):
+            async with asyncio.timeout(_ANSWER):
+                await loop.sock_sendall(lifeline, b"?")
+                said = await loop.sock_recv(lifeline, 1 << 16)
+                # it may have come up just now
+                return said.removeprefix(b"ready\n").decode("utf-8", "replace").strip()
+        # code that lets no other thread run: Python prints where it is when it is aborted
+        with suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGABRT)
+        return "It let no other thread run; what it printed last says where it was."
 
     async def ends(self) -> bool:
         """Whether it ends now that it has broken off an answer.
@@ -301,7 +323,7 @@ def socket_directory(data: Path) -> Path:
 def content_environment(python: Path, home: Path) -> dict[str, str]:
     """The part of a content process's environment that is the same for all content."""
     return {
-        "PATH": f"{python.parent}{os.pathsep}{os.defpath}",
+        "PATH": f"{python.parent}{os.pathsep}{_PATH}",
         "HOME": str(home),
         "LANG": "C.UTF-8" if sys.platform != "darwin" else "en_US.UTF-8",
         "POSIT_PRODUCT": "CONNECT",

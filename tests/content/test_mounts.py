@@ -45,6 +45,7 @@ RELEASES = {
         django
         channels
         blacksheep
+        connexion[swagger-ui]
         python-socketio
         """,
 }
@@ -94,6 +95,14 @@ APPS = [
         )
     ),
     App("newest", "django_app:http", sockets=False),
+    App(
+        "newest",
+        "connexion_app:app",
+        redirects=False,
+        sockets=False,
+        docs="/ui",
+        spec="{mount}/openapi.json",
+    ),
     App("newest", "bare_app:app", redirects=False),
 ]
 
@@ -107,7 +116,7 @@ def python(releases: str, cache: Path, scratch: Path) -> Path:
     """The interpreter of the environment with these releases."""
     requirements = scratch / "requirements.txt"
     requirements.write_text("\n".join(RELEASES[releases].split()) + "\n")
-    return environment(requirements, cache)
+    return environment(requirements, cache, compiled=False)
 
 
 @pytest.mark.parametrize("app", APPS, ids=str)

@@ -82,6 +82,8 @@ def releases(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
         ("starlette", "Starlette", "starlette", "0.34.0", PATH_BELOW_MOUNT),
         ("starlette", "Starlette", "starlette", "0.35.0", WHOLE_PATH),
         ("starlette", "Router", "starlette", "1.0.0rc1", WHOLE_PATH),
+        ("connexion", "AbstractApp", "starlette", "0.27.0", PATH_BELOW_MOUNT),
+        ("connexion", "ConnexionMiddleware", "starlette", "1.10.0", WHOLE_PATH),
         ("quart", "Quart", "quart", "0.14.1", PATH_BELOW_MOUNT),
         ("quart", "Quart", "quart", "0.15", WHOLE_PATH),
         ("sanic", "Falcon", "sanic", "25.12.1", UNKNOWN),
@@ -142,6 +144,24 @@ def test_a_copy_of_unknown_release(releases: dict[str, str]) -> None:
 )
 def test_an_app_that_something_is_wrapped_around(app: Any) -> None:
     assert mounts.fit(app) == WHOLE_PATH
+
+
+def test_a_function_that_is_not_complete() -> None:
+    def function() -> object:
+        return missing
+
+    assert mounts.fit(function) == UNKNOWN
+    missing = None
+
+
+def test_a_stand_in_for_what_is_not_there() -> None:
+    class StandIn:
+        def __call__(self) -> None: ...
+
+        def __getattr__(self, name: str) -> None:
+            raise RuntimeError("outside of a request")
+
+    assert mounts.fit(Middleware(StandIn())) == UNKNOWN
 
 
 def test_one_that_holds_itself() -> None:

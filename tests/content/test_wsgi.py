@@ -19,6 +19,7 @@ APP = """
 import os
 import resource
 import sys
+import tempfile
 import threading
 import time
 from wsgiref.validate import validator
@@ -152,6 +153,18 @@ def large(environ, start_response):
     start_response("200 OK", PLAIN)
     for _ in range(256):
         yield bytes(1 << 20)
+
+
+def medium(environ, start_response):
+    start_response("200 OK", [("Content-Length", str(1 << 23))])
+    return [bytes(1 << 23)]
+
+
+def file(environ, start_response):
+    start_response("200 OK", [("Content-Length", str(1 << 25))])
+    file = tempfile.TemporaryFile()
+    file.truncate(1 << 25)
+    return environ["wsgi.file_wrapper"](file)
 
 
 def kept(environ, start_response):
@@ -308,3 +321,16 @@ def test_requests_that_come_slowly_keep_none_out(site: Content) -> None:
         for wire in wires:
             wire.send(b"cd")
             assert wire.answer().body == b"abcd"
+
+
+@pytest.mark.parametrize(("path", "size"), [("medium", 1 << 23), ("file", 1 << 25)])
+def test_answers_that_are_read_slowly_keep_none_out(site: Content, path: str, size: int) -> None:
+    host = site.server.url.removeprefix("http://")
+    head = f"GET {site.path}{path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+    with ExitStack() as stack:
+        wires = [stack.enter_context(Wire(site.server.url)) for _ in range(2 * THREADS)]
+        for wire in wires:
+            wire.send(head)
+        assert ask(site, "sound", method="POST", body=b"whole").content == b"whole"
+        for wire in wires:
+            assert len(wire.answer().body) == size

@@ -304,7 +304,9 @@ def gallery(checkout: Checkout, variables: Mapping[str, str]) -> list[str]:
 
     try:
         read_until(b"Ctrl-C ends it.")
-        found = re.findall(r"^  (?:console|list|hello) +(http\S+)", printed.decode(), re.MULTILINE)
+        found = re.findall(
+            r"^  (?:page|console|list|hello) +(http\S+)", printed.decode(), re.MULTILINE
+        )
         answers = [httpx.get(url, trust_env=False) for url in found]
         assert {answer.status_code for answer in answers} == {200}, printed.decode()
         for example in EXAMPLES:
@@ -319,8 +321,9 @@ def gallery(checkout: Checkout, variables: Mapping[str, str]) -> list[str]:
         os.write(terminal, b"\x03")
         read_until(b"there is no such line, so this reads to the end")
     finally:
-        _, status = os.waitpid(child, 0)
+        # which ends it, if it has not ended
         os.close(terminal)
+        _, status = os.waitpid(child, 0)
     assert "Traceback" not in printed.decode()
     assert "Error" not in printed.decode().split("Ctrl-C ends it.")[1]
     assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
@@ -329,7 +332,7 @@ def gallery(checkout: Checkout, variables: Mapping[str, str]) -> list[str]:
 
 def refresh(printed: str) -> None:
     """Ask for fresh greetings, by the key that is printed; the worker beside does what it is to."""
-    (console,) = re.findall(r"\(flask-celery-example\)\n  console  (\S+)", printed)
+    (console,) = re.findall(r"\(flask-celery-example\)\s+console +(\S+)", printed)
     key = re.findall(r"Authorization: (Key \S+)'", printed)[0]
     with httpx.Client(base_url=console, headers={"Authorization": key}, trust_env=False) as client:
         asked = client.post("refresh")

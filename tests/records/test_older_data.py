@@ -21,8 +21,8 @@ def test_all_is_served_as_before(tmp_path: Path, server: LocalConnect) -> None:
         assert deploy(content, second)["code"] == 0
         tag: dict[str, Any] = {"id": None}
         for _ in range(2):
-            named = {"name": "old", "parent_id": tag["id"]}
-            tag = old.request("POST", "/__api__/v1/tags", user="admin", json=named).json()
+            fields = {"name": "old", "parent_id": tag["id"]}
+            tag = old.request("POST", "/__api__/v1/tags", user="admin", json=fields).json()
         bob = {"principal_guid": old.users["bob"].guid, "principal_type": "user"}
         for method, path, body in (
             ("PATCH", "environment", [{"name": "COLOUR", "value": "blue"}]),

@@ -125,6 +125,7 @@ class Sample:
     text: bytes
     body: bytes = b""
     status: int = 200
+    reason: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
     method: str = "GET"
     #: whether another request may follow on the connection
@@ -146,6 +147,7 @@ SAMPLES = {
     "empty": Sample(
         b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
         status=404,
+        reason="Not Found",
         headers=(("Content-Length", "0"),),
     ),
     "in chunks, with an extension and a trailer": Sample(
@@ -222,6 +224,7 @@ async def exchanged(sample: Sample, process: Process, *pieces: bytes) -> None:
             assert not answer.is_whole
             await process.ends()
         assert answer.status == sample.status
+        assert sample.reason in (None, answer.reason)
         assert tuple(answer.headers.items()) == sample.headers
         assert answer.is_whole
         assert await body_of(answer) == sample.body

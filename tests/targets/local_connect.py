@@ -83,7 +83,9 @@ class LocalConnect(Target):
         copy = shutil.copytree(
             example.path,
             self.scratch / example.directory,
-            ignore=shutil.ignore_patterns("__pycache__", "rsconnect-python"),
+            ignore=shutil.ignore_patterns(
+                *("__pycache__", "node_modules", "rsconnect-python"), *example.exclude
+            ),
         )
         variables = self.services.variables(*example.services)
         done = rsconnect(

@@ -59,7 +59,7 @@ class Process(Target):
     def copy(self, example: Example) -> Path:
         """A copy of the example's directory, to run or to break."""
         copy = self.scratch / f"{example.directory}-{uuid.uuid4()}"
-        ignore = shutil.ignore_patterns("__pycache__")
+        ignore = shutil.ignore_patterns("__pycache__", "node_modules", *example.exclude)
         return Path(shutil.copytree(example.path, copy, ignore=ignore))
 
     def launch(

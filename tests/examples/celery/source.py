@@ -45,23 +45,25 @@ def serving() -> Iterator[Source]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            # it sends what it had when it was asked, however long that takes
+            body, etag = source.body, source.etag
             source.asked += 1
             source.is_asked.set()
             if source.gone:
                 return
             stopped.wait(source.pause)
-            known = source.etag and self.headers["If-None-Match"] == source.etag
+            known = etag and self.headers["If-None-Match"] == etag
             if known and source.status == 200:
                 source.not_modified += 1
                 self.send_response(304)
                 self.end_headers()
                 return
             self.send_response(source.status)
-            if source.etag:
-                self.send_header("ETag", source.etag)
-            self.send_header("Content-Length", str(len(source.body)))
+            if etag:
+                self.send_header("ETag", etag)
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(source.body[: int(source.part * len(source.body))])
+            self.wfile.write(body[: int(source.part * len(body))])
 
         def log_message(self, *_: object) -> None:
             pass

@@ -11,6 +11,7 @@ import pytest
 from scripts.services.valkey import Server
 from tests.examples.celery.conftest import Stack, comes
 from tests.examples.celery.source import Source
+from tests.gateway.certificate import Certificate, terminated
 from tests.targets.process import Process
 
 pytestmark = pytest.mark.services("valkey")
@@ -93,6 +94,31 @@ def test_worker_valkey_and_beat(own: Stack, server: Server, source: Source) -> N
     own.redis.flushall()
     assert own.texts() == {"en": "on schedule again"}
     assert own.refreshed()["state"] == "done"
+
+
+def test_over_tls(newest: Process, server: Server, source: Source, tmp_path: Path) -> None:
+    """API and worker, by a certificate that they are to check."""
+    source.reset()
+    certificate = Certificate(tmp_path, "localhost")
+    socket = Path(server.url.removeprefix("redis+socket://").partition("?")[0])
+    with terminated(certificate, socket) as port:
+        address = f"rediss://localhost:{port}/3"
+        stack = Stack(newest, source, tmp_path, f"{address}?ssl_ca_certs={certificate.path}")
+        try:
+            stack.start("worker")
+            source.has({"en": "in secret"}, "tls")
+            assert stack.refreshed()["result"]["result"] == "changed"
+            assert stack.texts() == {"en": "in secret"}
+        finally:
+            stack.close()
+
+        # nobody vouches for it
+        stack = Stack(newest, source, tmp_path, address)
+        try:
+            assert stack.api.get("greetings/").status_code == 503
+            assert stack.post().status_code == 503
+        finally:
+            stack.close()
 
 
 def test_nothing_is_left(own: Stack, source: Source) -> None:
