@@ -69,6 +69,8 @@ def test_worker_valkey_and_beat(own: Stack, server: Server, source: Source) -> N
     assert own.post().status_code == 503
     assert own.post("refresh?now=1").status_code == 503
     assert own.api.get("").status_code == 200
+    # the task gets its greetings, and has nowhere to put them
+    comes(lambda: own.log("worker").count("HTTP Request") > 1)
     source.pause = 0
     server.start()
     assert own.texts() in ({"en": "after a kill"}, {"en": "after an outage"})
