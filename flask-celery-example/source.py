@@ -40,13 +40,13 @@ def read_url(known):
     """What is there, and its ETag; a source without one is told by what it sends."""
     headers = {"If-None-Match": known} if known and '"' in known else {}
     deadline = time.monotonic() + settings.SOURCE_SECONDS
-    data = b""
+    data = bytearray()
     try:
         with httpx.stream(
             "GET", NAME, headers=headers, timeout=settings.SOURCE_SECONDS, follow_redirects=True
         ) as response:
             if response.status_code == 304 and headers:
-                return data, known
+                return b"", known
             if response.status_code != 200:
                 raise SourceError(f"The source answers {response.status_code}.")
             for part in response.iter_bytes():
@@ -59,7 +59,7 @@ def read_url(known):
         raise SourceError(f"The source is silent for {settings.SOURCE_SECONDS:g} s.") from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise SourceError(f"The source cannot be read: {error}") from None
-    return data, response.headers.get("ETag") or digest(data)
+    return bytes(data), response.headers.get("ETag") or digest(data)
 
 
 def digest(data):

@@ -52,7 +52,7 @@ class Stack:
         self.env = {
             "REDIS_URL": redis_url,
             "GREETINGS_SOURCE": source.url,
-            "SOURCE_SECONDS": "1",
+            "SOURCE_SECONDS": "3",
             "RETRY_SECONDS": "0.05",
             "REFRESH_SECONDS": "1",
             "TASK_SECONDS": str(SILENCE),
