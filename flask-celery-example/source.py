@@ -12,6 +12,13 @@ import settings
 FILE = Path(__file__).with_name("greetings.json")
 NAME = settings.GREETINGS_SOURCE or FILE.name
 
+#: made once, because it reads the certificates of this machine; it keeps no connection
+http = httpx.Client(
+    timeout=settings.SOURCE_SECONDS,
+    follow_redirects=True,
+    limits=httpx.Limits(max_keepalive_connections=0),
+)
+
 #: bytes of the largest source
 LIMIT = 10_000_000
 
@@ -42,9 +49,7 @@ def read_url(known):
     deadline = time.monotonic() + settings.SOURCE_SECONDS
     data = bytearray()
     try:
-        with httpx.stream(
-            "GET", NAME, headers=headers, timeout=settings.SOURCE_SECONDS, follow_redirects=True
-        ) as response:
+        with http.stream("GET", NAME, headers=headers) as response:
             if response.status_code == 304 and headers:
                 return b"", known
             if response.status_code != 200:

@@ -31,7 +31,8 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
 def own(newest: Process, server: Server, source: Source, tmp_path: Path) -> Iterator[Stack]:
     """The API on that server, without worker and beat."""
     source.reset()
-    stack = Stack(newest, source, tmp_path, server.url)
+    # soon enough to wait for, and late enough for a busy machine
+    stack = Stack(newest, source, tmp_path, server.url, task_seconds=4)
     yield stack
     stack.close()
 
