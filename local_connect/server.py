@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError, NoResultFound, OperationalError
 
 from local_connect import api, dashboard
 from local_connect.access import users_file
+from local_connect.access.accounts import Accounts
 from local_connect.access.addresses import Addresses
 from local_connect.access.identity import DEFAULT_IDENTITIES, Identities, session_cookie, wants_page
 from local_connect.access.vanities import Vanities
@@ -137,6 +138,7 @@ class Server:
             store=self._store,
             addresses=self._addresses,
             identities=self._identities,
+            accounts=Accounts(self._store, self._identities),
             vanities=vanities,
             deploys=deploys,
             processes=self._processes,

@@ -85,7 +85,9 @@ class Shot:
 
 def shots() -> Iterator[Shot]:
     for example in EXAMPLES:
-        if example.has("console", "spec", "item"):
+        if example.has("page"):
+            yield Shot(example.directory, f"{mount(example)}{example.page}?company=1", charts)
+        elif example.has("console", "spec", "item"):
             path = f"{mount(example)}{example.console}"
             yield Shot(example.directory, path, partial(ask, path=str(example.item)))
         elif example.has("browsable", "list"):
@@ -107,6 +109,12 @@ def look(page: Page) -> Locator:
     """The answer on a page of Flask-API's."""
     page.wait_for_load_state("networkidle")
     return page.locator(".response-info")
+
+
+def charts(page: Page) -> Locator:
+    """A page with charts, less what is below its last table."""
+    expect(page.get_by_role("figure").last).to_be_visible()
+    return page.get_by_role("table").last
 
 
 def ask(page: Page, *, path: str) -> Locator:

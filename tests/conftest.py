@@ -22,7 +22,7 @@ import pytest
 from playwright.sync_api import Playwright, sync_playwright
 
 from scripts.services import missing
-from tests import browsers, catalogue
+from tests import browsers, catalogue, node
 from tests.beside import Services
 from tests.fuzz.profiles import pytest_terminal_summary
 from tests.targets import TARGETS, Content, Target
@@ -62,7 +62,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--require-all",
         action="store_true",
-        help="fail where no browser is installed, or a service of an example cannot be started",
+        help="fail where no browser or no Node.js is installed, or a service of an example cannot "
+        "be started",
     )
 
 
@@ -82,6 +83,8 @@ def pytest_configure(config: pytest.Config) -> None:
         reasons = [reason for reason in map(unavailable, names) if reason]
         if not browsers.CHROMIUM:
             reasons.append("Neither Chromium nor Chrome is installed.")
+        if reason := node.missing():
+            reasons.append(reason)
         if reasons:
             raise pytest.UsageError(f"--require-all: {' '.join(reasons)}")
 

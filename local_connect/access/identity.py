@@ -89,18 +89,21 @@ class Identities:
         """Make the records agree with `identities`.
 
         A user who is known already keeps their GUID and key; one who is no longer
-        named is locked, and what they own stays.
+        named is locked, and what they own stays. Whom an administrator made or
+        changed through the API stays as they are.
         """
         with self._store.session() as session:
             groups = {group.name: group for group in session.scalars(select(Group))}
             users = {user.username: user for user in session.scalars(select(User))}
             for user in users.values():
-                user.locked = True
+                user.locked = user.locked or not user.administered
             for identity in identities:
+                known = users.get(identity.username)
+                if known and known.administered:
+                    continue
                 for name in identity.groups:
                     if name not in groups:
                         groups[name] = Group(name=name)
-                known = users.get(identity.username)
                 user = known or User(username=identity.username, user_role=identity.user_role)
                 session.add(user)
                 user.user_role = identity.user_role
@@ -109,10 +112,18 @@ class Identities:
                 user.last_name = identity.last_name
                 user.groups = [groups[name] for name in identity.groups]
                 user.locked = False
+        self.reload()
+
+    def reload(self) -> None:
+        """Take up what has changed in the records of users and groups."""
         with self._store.session() as session:
             everyone = session.scalars(select(User).order_by(User.username)).all()
         self._by_guid = {user.guid: user for user in everyone}
         self._by_key = {user.api_key: user for user in everyone if not user.locked}
+
+    def everyone(self) -> list[User]:
+        """Every user, locked or not, by name."""
+        return list(self._by_guid.values())
 
     def all(self) -> list[User]:
         """Every user who may come in, by name."""

@@ -144,7 +144,7 @@ def user_answer(user: User) -> dict[str, Any]:
         "last_name": user.last_name,
         "user_role": user.user_role,
         "created_time": user.created_time,
-        "updated_time": user.created_time,
+        "updated_time": user.updated_time or user.created_time,
         "active_time": None,
         "confirmed": True,
         "locked": user.locked,

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from local_connect.access import rights
+from local_connect.access.accounts import Accounts
 from local_connect.access.addresses import Addresses
 from local_connect.access.identity import Identities
 from local_connect.access.vanities import Vanities
@@ -44,6 +45,7 @@ class Services:
     store: Store
     addresses: Addresses
     identities: Identities
+    accounts: Accounts
     vanities: Vanities
     deploys: Deploys
     processes: Processes

@@ -49,6 +49,11 @@ STEPS: tuple[tuple[str, ...], ...] = (
         )
         """,
     ),
+    (
+        "ALTER TABLE groups ADD COLUMN owner_guid VARCHAR",
+        "ALTER TABLE users ADD COLUMN administered BOOLEAN DEFAULT '0' NOT NULL",
+        "ALTER TABLE users ADD COLUMN updated_time VARCHAR",
+    ),
 )
 
 #: the schema that this local-connect reads and writes

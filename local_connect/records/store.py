@@ -80,6 +80,8 @@ class Group(Base):
 
     name: Mapped[str] = mapped_column(unique=True)
     guid: Mapped[str] = mapped_column(primary_key=True, default_factory=new_guid)
+    #: who made it; None where the identities that a server starts with name it
+    owner_guid: Mapped[str | None] = mapped_column(default=None)
 
 
 class User(Base):
@@ -96,6 +98,10 @@ class User(Base):
     created_time: Mapped[str] = mapped_column(default_factory=now)
     #: a locked user's key and sessions are refused; what they own stays
     locked: Mapped[bool] = mapped_column(default=False)
+    #: made or changed through the API, so that the identities a server starts with have no say
+    administered: Mapped[bool] = mapped_column(default=False, server_default="0")
+    #: None until it is changed
+    updated_time: Mapped[str | None] = mapped_column(default=None)
     groups: Mapped[list[Group]] = relationship(
         secondary="memberships", default_factory=list, lazy="selectin", order_by=Group.name
     )

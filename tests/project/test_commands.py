@@ -29,7 +29,7 @@ PAGES = sorted(
         *ROOT.glob("*-example/README.md"),
     ]
 )
-PROGRAMS = r"(?:\.venv/bin/)?(?:make|rsconnect|local-connect|pip|python3?|flask|curl|pytest) ?"
+PROGRAMS = r"(?:\.venv/bin/)?(?:make|rsconnect|local-connect|pip|python3?|flask|curl|pytest|npm) ?"
 
 #: patterns of commands, and the test that runs them
 RUN_BY = {
@@ -54,6 +54,9 @@ RUN_BY = {
     r"\.venv/bin/pip install -r requirements\.txt": "test_an_example_in_an_environment_of_its_own",
     r"make cassandra": "test_what_is_fetched_already_is_not_fetched_again",
     r"\.venv/bin/python -m storage\.db_initialize": ("test_an_example_answers_as_its_readme_says"),
+    r"\.venv/bin/python -m flask --app app db upgrade": "test_away_and_back",
+    r"\.venv/bin/python db_engine\.py .*": "test_killed_in_the_middle_and_then_twice_at_once",
+    r"npm (ci|test|run build)": "test_the_committed_build_is_that_of_the_sources",
     r"\.venv/bin/flask --app app run": "test_an_example_answers_as_its_readme_says",
     r"curl .*": "test_an_example_answers_as_its_readme_says",
     r"\.venv/bin/pip install honcho": "test_all_of_the_procfile_by_honcho",
@@ -63,7 +66,11 @@ RUN_BY = {
 }
 
 #: where services of the examples could be; a deployment does not ask them
-NOBODY = {"REDIS_URL": "redis://127.0.0.1:1", "CASSANDRA_CONTACT_POINTS": "127.0.0.1"}
+NOBODY = {
+    "REDIS_URL": "redis://127.0.0.1:1",
+    "CASSANDRA_CONTACT_POINTS": "127.0.0.1",
+    "DATABASE_URL": "postgresql://127.0.0.1:1/nothing",
+}
 
 
 def blocks(page: Path) -> list[str]:

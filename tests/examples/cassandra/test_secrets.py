@@ -45,7 +45,6 @@ def test_no_way_of_deploying_takes_it_along(server: LocalConnect, tmp_path: Path
         alice.deploy("api", "--new", *written.split(), directory, environment=variables)
     )
 
-    assert checkout.run("make", "manifests").returncode == 0
     assert_without_secrets(alice.deploy("manifest", "--new", directory / "manifest.json"))
 
 

@@ -101,7 +101,7 @@ def test_make_run_makes_the_tables_first(checkout: Checkout, node: dict[str, str
                 line = process.stdout.readline()
                 assert line, printed
                 printed += line
-            answer = httpx.get(f"{found[1]}/animal/Vulpes", trust_env=False)
+            answer = httpx.get(f"{found[1]}/animal/Vulpes", timeout=60, trust_env=False)
             assert answer.status_code == 200, answer.text
             assert len(answer.json()) == 3
         finally:

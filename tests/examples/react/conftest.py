@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 
 from scripts.services import postgres
+from tests import node as nodejs
 from tests.beside import Services
 from tests.browser.conftest import behind_tls, chromium
 from tests.catalogue import EXAMPLES
+from tests.project.conftest import checkout
 from tests.targets.environments import environment
 
-__all__ = ["behind_tls", "chromium"]
+__all__ = ["behind_tls", "checkout", "chromium"]
 
 (REACT,) = [example for example in EXAMPLES if example.directory == "flask-react-example"]
 
@@ -77,20 +79,22 @@ def python(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
     return environment(requirements, Path(pytestconfig.cache.mkdir("environments")))
 
 
+@pytest.fixture(scope="session")
+def node() -> None:
+    if reason := nodejs.missing():
+        pytest.skip(reason)
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.services("postgres"))])
-def empty_database(
+def database(
     request: pytest.FixtureRequest, services: Services, python: Path, tmp_path: Path
 ) -> Database:
-    """A database without tables."""
-    if request.param == "sqlite":
-        return Database(f"sqlite:///{tmp_path}/database.db", python)
-    return Database(services.variables("postgres")["DATABASE_URL"], python)
-
-
-@pytest.fixture
-def database(empty_database: Database) -> Database:
-    migrate(empty_database)
-    return empty_database
+    url = f"sqlite:///{tmp_path}/database.db"
+    if request.param == "postgres":
+        url = services.variables("postgres")["DATABASE_URL"]
+    database = Database(url, python)
+    migrate(database)
+    return database
 
 
 def migrate(database: Database) -> None:
