@@ -37,6 +37,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX ix_deployments_content_guid ON deployments (content_guid)",
     ),
+    ("ALTER TABLE bundles ADD COLUMN warnings JSON NOT NULL DEFAULT '[]'",),
 )
 
 #: the schema that this local-connect reads and writes

@@ -6,21 +6,20 @@ import asyncio
 import shutil
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from sqlalchemy import delete, select
 
 from local_connect.config import SchedulingDefaults
 from local_connect.errors import Conflict, NotFound
 from local_connect.records.store import Bundle, Content, EnvironmentVariable, Store, now
-from local_connect.runtime.bundles import Manifest
+from local_connect.runtime import requirements
 from local_connect.runtime.environments import Environments, Pythons
 from local_connect.runtime.history import History, Kind
+from local_connect.runtime.manifests import Manifest
 from local_connect.runtime.pools import Processes
 from local_connect.runtime.processes import (
     ContentProcess,
@@ -247,6 +246,8 @@ class Deploys:
         manifest = Manifest.parse(bundle.manifest)
         app: Path = self._store.app_directory(bundle.id)
         await task.log(f"Building {_kind(manifest)}...")
+        for warning in bundle.warnings:
+            await task.log(f"Warning: {warning}")
         python = await self._pythons.choose(manifest)
         await task.log(
             f"Bundle requested Python version {manifest.python_version}; "
@@ -285,11 +286,10 @@ class Deploys:
         if packages is None or content.bundle_id is None:
             return ()
         bundle = self.check(content.guid, content.bundle_id)
-        wanted = self._store.app_directory(bundle.id) / Manifest.parse(bundle.manifest).package_file
-        names = set()
-        for line in wanted.read_text("utf-8", "replace").splitlines():
-            with suppress(InvalidRequirement):
-                names.add(canonicalize_name(Requirement(line.partition("#")[0]).name))
+        package_file = Manifest.parse(bundle.manifest).package_file
+        if package_file is None:
+            return ()
+        names = requirements.read(self._store.app_directory(bundle.id), package_file).names
         return tuple(
             package
             for package in packages

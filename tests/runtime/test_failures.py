@@ -136,15 +136,6 @@ def test_a_manifest_from_a_python_that_is_not_there(
     assert "Unable to find a compatible version of Python: the bundle wants 3.99.1" in said
 
 
-def test_a_manifest_that_is_out_of_date(alice: Person, live: Unharmed, app: Path) -> None:
-    # rsconnect sends the manifest as it finds it
-    alice.rsconnect("write-manifest", *API, app)
-    (app / "version.txt").write_text("newer than the manifest")
-    said = live.refused(alice, "manifest", app / "manifest.json")
-    assert "The checksum of version.txt is" in said
-    assert "rsconnect write-manifest api" in said
-
-
 def test_content_of_another_type(alice: Person, live: Unharmed, app: Path) -> None:
     before = live.content.bundles
     said = live.refused(alice, "shiny", app)
