@@ -27,7 +27,7 @@ from local_connect.runtime.processes import (
     ProcessFailed,
     content_environment,
 )
-from local_connect.runtime.tasks import Task, TaskFailed, Tasks
+from local_connect.runtime.tasks import Task, Tasks
 
 
 class Deploys:
@@ -89,10 +89,12 @@ class Deploys:
         )
 
     async def _deploy(self, content_guid: str, bundle_id: int, activate: bool, task: Task) -> None:
-        """Bring a bundle up and, with `activate`, make it the one that is served.
+        """Build a bundle, start it and, with `activate`, make it the one that is served.
 
-        Connect's own words go to the task's log. A bundle that cannot be built or
-        does not start raises `TaskFailed`; what was served before still is.
+        Connect's own words go to the task's log. A bundle that cannot be built raises
+        `TaskFailed`, and what was served before still is. One that is built and does not start
+        ends well, as on Connect: the log has what the app printed, and visitors get the failure,
+        rsconnect among them, which looks at a draft before it activates that.
         """
         async with self._locks[content_guid]:
             bundle = self.check(content_guid, bundle_id)
@@ -101,9 +103,8 @@ class Deploys:
             try:
                 await self.process(content_guid, bundle_id, retry=True)
             except ProcessFailed as failure:
-                for line in failure.output:
+                for line in (*failure.output, str(failure)):
                     await task.log(line)
-                raise TaskFailed(str(failure)) from failure
             if activate:
                 self._activate(bundle)
                 self.retire(content_guid, keep=bundle_id)
