@@ -19,8 +19,8 @@ export RSCONNECT_DISABLE_VERSION_CHECK := 1
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help gallery test fuzz soak bench bench-smoke deploy verify new screenshots sync manifests lint requirements \
-	clean $(EXAMPLES:%=deploy-%) $(EXAMPLES:%=run-%)
+.PHONY: help gallery check test coverage fuzz soak bench bench-smoke deploy verify new screenshots sync manifests lint requirements \
+	cassandra clean $(EXAMPLES:%=deploy-%) $(EXAMPLES:%=run-%)
 
 help: ## this list
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
@@ -33,6 +33,15 @@ gallery: $(READY) ## local Connect with every example deployed by rsconnect (POR
 
 test: $(READY) ## everything (ARGS="--target process -k console" narrows it)
 	@$(BIN)/pytest -n 4 --dist worksteal $(ARGS)
+
+check: lint ## what takes less than a minute: style, types, and the tests that start nothing
+	@$(BIN)/pytest -q -m quick $(ARGS)
+
+coverage: $(READY) ## which lines and branches the tests do not run, in the processes that they start too
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest -n 4 --dist worksteal $(ARGS)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
 
 fuzz: $(READY) ## 10,000 hostile requests and bundles, new ones each time (FUZZ_PROFILE=long: more)
 	@FUZZ_PROFILE=$(or $(FUZZ_PROFILE),full) $(BIN)/pytest -n 2 tests/fuzz $(ARGS)
@@ -57,10 +66,12 @@ verify: $(READY) ## what is deployed there, held to the contract; it changes not
 	@$(GALLERY) server --name "$(SERVER)"
 	@$(BIN)/pytest -q -rNfE --tb short --target connect --connect-server "$(SERVER)" tests/contract $(ARGS)
 
-run-%: ## one example by itself, in its own environment, reloading
+run-%: ## one example by itself, in its own environment, reloading, its services beside it
 $(EXAMPLES:%=run-%): run-%: $(READY)
-	@cd $* && ../$(BIN)/uv run --quiet --isolated --no-project --with-requirements requirements.txt \
-		-- flask --app app run --debug $(ARGS)
+	@$(GALLERY) run $* $(ARGS)
+
+cassandra: $(READY) ## Cassandra's jars, fetched once, for what stands on it (needs Java 17 and Maven)
+	@$(BIN)/python -m scripts.services.cassandra
 
 new: $(READY) ## a new example like another: NAME=my-api FROM=flask-restx-example
 	@$(GALLERY) new "$(NAME)" --from "$(FROM)"
@@ -86,8 +97,8 @@ requirements: $(READY) ## pins of the development environment, from pyproject.to
 		--group dev pyproject.toml --output-file requirements-dev.txt
 
 clean: ## removes what the other targets made
-	rm -rf $(VENV) .local-connect .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	rm -rf $(EXAMPLES:%=%/rsconnect-python)
+	rm -rf $(VENV) .cache .local-connect .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(EXAMPLES:%=%/rsconnect-python) $(EXAMPLES:%=%/node_modules) $(EXAMPLES:%=%/instance)
 
 $(READY): requirements-dev.txt pyproject.toml
 	@echo "Setting up $(VENV) ..."

@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import content_server, deploys, frameworks, gateway, many, memory
+from benchmarks import cassandra, content_server, deploys, frameworks, gateway, many, memory
 from benchmarks.measure import FULL, SMOKE, Family
 from benchmarks.page import chart, page, peer_versions, table
 from benchmarks.servers import peers
@@ -32,6 +32,7 @@ FAMILIES = {
     "frameworks": frameworks.measure,
     "many": many.measure,
     "memory": memory.measure,
+    "cassandra": cassandra.measure,
 }
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +23,8 @@ from benchmarks.measure import (
 )
 from benchmarks.memory import MIB, NOT_HERE, can_measure, resident
 from benchmarks.servers import bare, job_of, load_content, publish, python_of, socket_of
+from scripts.services import missing as unavailable
+from tests.beside import Services
 from tests.catalogue import EXAMPLES, Example
 from tests.deployed import Content
 from tests.servers import LocalConnect
@@ -37,10 +41,16 @@ the import of Flask, then of the framework, then of the rest of the app, and the
 answer, which it is asked for without a server. That is work, too: routes are sorted, templates
 compiled, modules imported that were not needed before. The interpreter's own start is timed from
 outside. What is left over is what local Connect adds.
+
+The list from Redis is that of flask-celery-example, with Valkey on a Unix socket; the list from
+memory that of flask-smorest-example, which is made by the same library.
 """
 
 #: one process, which is not ended for want of visitors: those who come straight are not seen
 STAYS = {"max_processes": 1, "idle_timeout": 3600}
+
+#: both make their lists by marshmallow; where they take them from is what differs most
+REDIS_AND_MEMORY = ("flask-celery-example", "flask-smorest-example")
 
 #: prints the seconds to import Flask, the framework and the app, and of the app's first answer
 PARTS = """
@@ -70,6 +80,7 @@ class Deployed:
     content: Content
     python: Path
     app: Path
+    variables: dict[str, str]
 
     def parts(self) -> tuple[float, ...]:
         """Seconds to import Flask, the framework, and the rest of the app; and to answer first."""
@@ -77,6 +88,7 @@ class Deployed:
         done = subprocess.run(
             [self.python, "-c", PARTS.format(names=names, path=f"/{self.example.paths[0]}")],
             cwd=self.app,
+            env={**os.environ, **self.variables},
             capture_output=True,
             text=True,
             check=True,
@@ -97,8 +109,22 @@ class Deployed:
 
 
 def measure(scale: Scale, work: Path, server: LocalConnect) -> Family:
+    with closing(Services()) as services:
+        return _measure(scale, work, server, services)
+
+
+def _measure(scale: Scale, work: Path, server: LocalConnect, services: Services) -> Family:
     flask = publish(server, bare(work / "frameworks"), **STAYS)
-    deployed = [_deploy(server, example) for example in EXAMPLES[: scale.examples]]
+    examples = EXAMPLES[: scale.examples]
+    reasons = {
+        example: next(filter(None, map(unavailable, example.services)), None)
+        for example in examples
+    }
+    deployed = [
+        _deploy(server, example, services.variables(*example.services))
+        for example, reason in reasons.items()
+        if reason is None
+    ]
     figures = _rates(scale, flask, deployed)
     contents = {
         "bare Flask": flask,
@@ -111,14 +137,16 @@ def measure(scale: Scale, work: Path, server: LocalConnect) -> Family:
         ]
     for one in deployed:
         figures += _starts(scale, one)
-    missing = () if can_measure() else (NOT_HERE,)
-    return Family("Frameworks, and starts on demand", HOW, tuple(figures), missing)
+    missing = [f"{example.directory}: {reason}" for example, reason in reasons.items() if reason]
+    if not can_measure():
+        missing.append(NOT_HERE)
+    return Family("Frameworks, and starts on demand", HOW, tuple(figures), tuple(missing))
 
 
-def _deploy(server: LocalConnect, example: Example) -> Deployed:
-    content = publish(server, example.path, **STAYS)
+def _deploy(server: LocalConnect, example: Example, variables: dict[str, str]) -> Deployed:
+    content = publish(server, example.path, variables, **STAYS)
     app = server.data / "bundles" / content.bundles[0]["id"] / "app"
-    return Deployed(example, content, python_of(content), app)
+    return Deployed(example, content, python_of(content), app, variables)
 
 
 def _rates(scale: Scale, flask: Content, deployed: list[Deployed]) -> list[Figure]:
@@ -139,7 +167,13 @@ def _rates(scale: Scale, flask: Content, deployed: list[Deployed]) -> list[Figur
         {name: partial(way, scale.seconds / 2) for name, way in ways.items()},
     )
     bare_flask = found.pop("bare Flask")
-    return [ratio(f"{name}, over bare Flask", rates, bare_flask) for name, rates in found.items()]
+    figures = [
+        ratio(f"{name}, over bare Flask", rates, bare_flask) for name, rates in found.items()
+    ]
+    redis, memory = (found.get(f"{name}: requests/s of its list") for name in REDIS_AND_MEMORY)
+    if redis and memory:
+        figures.append(ratio("requests/s of the list from Redis, over from memory", redis, memory))
+    return figures
 
 
 def _rate(content: Content, path: str, time: float) -> float:

@@ -1,7 +1,8 @@
-"""What is put under load: one app under several servers, each one process on a Unix socket."""
+"""What is put under load: one app in a content process and elsewhere, on a Unix socket each."""
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import shutil
@@ -10,7 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,28 +33,21 @@ PATIENCE = 60
 
 
 def peers(directory: Path) -> Path:
-    """The interpreter of an environment with Flask and the servers, as pyproject.toml pins them."""
+    """The interpreter of an environment with Flask, and with waitress as content has it."""
     if not directory.exists():
         uv("venv", "--python", sys.executable, str(directory))
         uv(
             *("pip", "install", "--python", str(directory / "bin/python")),
             *("--group", f"{ROOT / 'pyproject.toml'}:bench"),
+            f"waitress=={importlib.metadata.version('waitress')}",
         )
     return directory / "bin" / "python"
 
 
-def peer(name: str, python: Path, at: Path) -> list[str]:
-    """How waitress, gunicorn or Granian serves the bare app: one process, the same threads."""
-    tool = str(python.with_name("waitress-serve" if name == "waitress" else name))
-    match name:
-        case "waitress":
-            return [tool, f"--unix-socket={at}", f"--threads={THREADS}", "bare:app"]
-        case "gunicorn":
-            threads = ("--workers=1", f"--threads={THREADS}", "--log-level=error")
-            return [tool, f"--bind=unix:{at}", *threads, "--no-control-socket", "bare:app"]
-        case _:
-            threads = ("--workers=1", f"--blocking-threads={THREADS}", "--log-level=error")
-            return [tool, "--interface=wsgi", f"--uds={at}", *threads, "bare:app"]
+def waitress(python: Path, at: Path) -> list[str]:
+    """How waitress serves the bare app: one process, as many threads as content has."""
+    tool = str(python.with_name("waitress-serve"))
+    return [tool, f"--unix-socket={at}", f"--threads={THREADS}", "bare:app"]
 
 
 @contextmanager
@@ -103,18 +97,29 @@ def load_content(at: Path, path: str, seconds: float, *, mount: str = "") -> Loa
     return load(at, mount + path, seconds, headers)
 
 
-def publish(server: LocalConnect, directory: Path, **fields: Any) -> Content:
+def publish(
+    server: LocalConnect,
+    directory: Path,
+    variables: Mapping[str, str] | None = None,
+    /,
+    **fields: Any,
+) -> Content:
     """New content, open to everyone, from the files of a directory; no rsconnect in between."""
     made = create(server, **{"access_type": "all", **fields})
+    environment = [{"name": name, "value": value} for name, value in (variables or {}).items()]
+    server.request("PATCH", f"{made.api}/environment", json=environment).raise_for_status()
     redeploy(made, bundle(directory))
     return made
 
 
 def bundle(directory: Path) -> bytes:
-    """What a deployment of the directory would send, less its README and the like."""
-    wanted = ("*.py", "*.txt", "*.json")
-    files = sorted(path for pattern in wanted for path in directory.glob(pattern))
-    return archive_of({p.name: p.read_bytes() for p in files if p.name != "manifest.json"})
+    """What a deployment of the directory would send: what its manifest names, else every file."""
+    manifest = directory / "manifest.json"
+    if manifest.exists():
+        names = sorted(json.loads(manifest.read_text("utf-8"))["files"])
+    else:
+        names = sorted(path.name for path in directory.iterdir() if path.is_file())
+    return archive_of({name: (directory / name).read_bytes() for name in names})
 
 
 def redeploy(content: Content, archive: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Every setting of a server, in one frozen place."""
+"""The settings of a server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CONNECT_VERSION = "2026.01.0"
 
 @dataclass(frozen=True)
 class Limits:
-    """What a bundle or a build may cost before it is refused."""
+    """The largest bundle and the longest build that are accepted."""
 
     #: bytes of a compressed bundle
     bundle_bytes: int = 1 << 30
@@ -37,7 +37,7 @@ class SchedulingDefaults:
     idle_timeout: int = 120
     #: seconds to connect to a process
     connection_timeout: int = 5
-    #: seconds between two reads from a process
+    #: seconds without data from the client, while its request's body or its WebSocket is read
     read_timeout: int = 30
 
 

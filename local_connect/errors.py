@@ -1,10 +1,10 @@
-"""The one shape of refusal: what the API answers, and what the command line prints."""
+"""The errors that users are told of: by the API with a status, by the command line in words."""
 
 from __future__ import annotations
 
 
 class LocalConnectError(Exception):
-    """Something the person at the terminal can mend; its text says what and how."""
+    """An error that the person at the terminal can mend; its text says what is wrong and how."""
 
 
 class ApiError(Exception):
@@ -49,6 +49,12 @@ class NotFound(ApiError):
 
     status = 404
     code = 4
+
+
+class RequestTimeout(ApiError):
+    """408: the client has sent a part of a request's body, and then nothing for too long."""
+
+    status = 408
 
 
 class Conflict(ApiError):

@@ -1,4 +1,4 @@
-"""One running server: its rooms put together, started in order and stopped in order."""
+"""One running server: its services put together, started in order and stopped in order."""
 
 from __future__ import annotations
 
@@ -8,24 +8,31 @@ import logging
 import shutil
 import socket
 import traceback
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 from aiohttp import HttpVersion10, HttpVersion11, web
-from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.typedefs import Handler
 from sqlalchemy.exc import IntegrityError, NoResultFound, OperationalError
 
 from local_connect import api, dashboard
 from local_connect.access import users_file
+from local_connect.access.accounts import Accounts
 from local_connect.access.addresses import Addresses
 from local_connect.access.identity import DEFAULT_IDENTITIES, Identities, session_cookie, wants_page
 from local_connect.access.vanities import Vanities
-from local_connect.api.common import ROOMS, Rooms
+from local_connect.api.common import SERVICES, Services
 from local_connect.config import Settings
 from local_connect.dashboard import pages
-from local_connect.errors import ApiError, BadRequest, Conflict, LocalConnectError
-from local_connect.gateway.connections import check_parser, connections
+from local_connect.errors import (
+    ApiError,
+    BadRequest,
+    Conflict,
+    LocalConnectError,
+    RequestTimeout,
+)
+from local_connect.gateway.connections import check_parser, is_fault
 from local_connect.gateway.requests import Gateway
 from local_connect.log import log
 from local_connect.records.lock import hold
@@ -41,6 +48,11 @@ from local_connect.runtime.tasks import Tasks
 
 #: bytes of a request line and of one header; the groups of a user can be many
 _LINE_BYTES = 1 << 16
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+#: connections that the system holds until they are taken
+_BACKLOG = 1024
 
 #: bytes of a form that a page of ours sends
 _FORM_BYTES = 1 << 16
@@ -66,7 +78,6 @@ class Server:
         )
         self._identities.seed(identities)
         self._runner: web.AppRunner | None = None
-        self._listening: asyncio.Server | None = None
         self._background: asyncio.Task[None] | None = None
         #: the address without a slash at the end, once the server listens
         self.url = ""
@@ -106,6 +117,7 @@ class Server:
             ),
             processes=self._processes,
             tasks=self._tasks,
+            jobs=self._jobs,
             history=self._history,
             pythons=self._pythons,
             scheduling=self._settings.scheduling,
@@ -119,12 +131,14 @@ class Server:
             failures=self.failures,
             credentials_use_guid=self._settings.credentials_use_guid,
         )
-        app = web.Application(client_max_size=_FORM_BYTES)
-        app[ROOMS] = Rooms(
+        front = _front(gateway, self._addresses, self._identities)
+        app = web.Application(client_max_size=_FORM_BYTES, middlewares=[front])
+        app[SERVICES] = Services(
             settings=self._settings,
             store=self._store,
             addresses=self._addresses,
             identities=self._identities,
+            accounts=Accounts(self._store, self._identities),
             vanities=vanities,
             deploys=deploys,
             processes=self._processes,
@@ -151,19 +165,11 @@ class Server:
             max_field_size=_LINE_BYTES,
             shutdown_timeout=2,
         )
-        logging.getLogger("aiohttp.server").addFilter(_is_ours)
+        logging.getLogger("aiohttp.server").addFilter(is_fault)
         # that an app takes none of the subprotocols that it is offered is its own affair
         logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
         await self._runner.setup()
-        server = self._runner.server
-        assert server is not None  # noqa: S101 (it has been set up)
-        # the runner is of an application, so every request is a `web.Request`
-        server.request_handler = _front(  # type: ignore[assignment]
-            gateway, self._addresses, self._identities, server.request_handler
-        )
-        self._listening = await asyncio.get_running_loop().create_server(
-            connections(server), sock=listener
-        )
+        await web.SockSite(self._runner, listener, backlog=_BACKLOG).start()
         self._processes.run()
         deploys.resume()
         self._background = asyncio.create_task(deploys.clean())
@@ -172,8 +178,6 @@ class Server:
 
     async def stop(self) -> None:
         """Refuse new requests, then end tasks and processes; nothing is left running."""
-        if self._listening:
-            self._listening.close()
         if self._runner:
             await self._runner.cleanup()
         if self._background:
@@ -186,8 +190,11 @@ class Server:
         self._store.close()
 
 
-def _foreign(request: web.Request) -> str:
-    """What a request has that is not HTTP/1.1 as we speak it, though aiohttp lets it pass."""
+def _not_understood(request: web.Request) -> str:
+    """Why a request that aiohttp accepts is refused here; empty for one that is not.
+
+    aiohttp takes other versions of HTTP, and transfer codings that it does not decode.
+    """
     if request.version not in (HttpVersion10, HttpVersion11):
         return "This server speaks HTTP/1.1 and HTTP/1.0."
     if "Transfer-Encoding" not in request.headers:
@@ -206,12 +213,6 @@ async def _close_after_upgrade(request: web.Request, response: web.StreamRespons
     if "Upgrade" in request.headers and not isinstance(response, web.WebSocketResponse):
         response.force_close()
         response.headers["Connection"] = "close"
-
-
-def _is_ours(record: logging.LogRecord) -> bool:
-    """Whether what aiohttp reports is our fault: not that a request is no HTTP or a client gone."""
-    error = record.exc_info[1] if record.exc_info else None
-    return not isinstance(error, HttpProcessingError | ConnectionError)
 
 
 def reset(data: Path) -> None:
@@ -239,41 +240,48 @@ def reset(data: Path) -> None:
                 mark.parent.rmdir()
 
 
-def _front(
-    gateway: Gateway, addresses: Addresses, identities: Identities, others: Handler
-) -> Handler:
-    """The outermost handler: content to the gateway, and every refusal into one shape.
+class _Middleware(Protocol):
+    def __call__(
+        self, request: web.Request, handler: _Handler
+    ) -> Awaitable[web.StreamResponse]: ...
 
-    It stands before aiohttp's routes, which a request for content has no need to go through.
+
+def _front(gateway: Gateway, addresses: Addresses, identities: Identities) -> _Middleware:
+    """The outermost handler: gives content to the gateway, and turns every error into an answer.
+
+    Content has no route of its own, as a vanity path can be any path; aiohttp takes it for one that
+    is not there, and asks for no body.
     """
 
-    async def handle(request: web.Request) -> web.StreamResponse:
-        if fault := _foreign(request):
-            foreign = _refuse(BadRequest(fault))
-            foreign.force_close()
-            return foreign
+    async def answer(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        if not request.raw_path.startswith("/"):
+            raise BadRequest("The request's target is not a path.")
+        base = addresses.base_url(request)
+        if target := gateway.target(request.raw_path):
+            return await gateway.handle(request, target, base)
+        return await handler(request)
+
+    @web.middleware
+    async def front(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        if fault := _not_understood(request):
+            refused = _refuse(BadRequest(fault))
+            refused.force_close()
+            return refused
         try:
-            if not request.raw_path.startswith("/"):
-                raise BadRequest("The request's target is not a path.")
-            base = addresses.base_url(request)
-            if target := gateway.target(request.raw_path):
-                return await gateway.handle(request, target, base)
-            return await others(request)
+            return await answer(request, handler)
+        except RequestTimeout as error:
+            return await _give_up(request, _refuse(error))
         except ApiError as error:
             refusal = error
-        except web.HTTPException as answer:
-            if answer.status < 400:
+        except web.HTTPException as error:
+            if error.status < 400:
                 raise
-            refusal = ApiError(f"{answer.reason}.", status=answer.status)
+            refusal = ApiError(f"{error.reason}.", status=error.status)
         except ConnectionError:
             raise
-        except HttpProcessingError as error:
-            unreadable = _refuse(BadRequest(f"The request's body is not HTTP: {error.message}"))
-            unreadable.force_close()
-            return unreadable
         except (IntegrityError, NoResultFound):
-            meanwhile = "What this request is about was changed or deleted meanwhile."
-            return _refuse(Conflict(meanwhile, code=0))
+            changed = "What this request is about was changed or deleted meanwhile."
+            return _refuse(Conflict(changed, code=0))
         except OperationalError as error:
             log(f"The database takes nothing: {error.orig}")
             return _refuse(
@@ -286,13 +294,20 @@ def _front(
             return pages.refuse(request, refusal, identities.from_session(request))
         return _refuse(refusal)
 
-    async def front(request: web.Request) -> web.StreamResponse:
-        response = await handle(request)
-        if "Upgrade" in request.headers and not response.prepared:
-            await _close_after_upgrade(request, response)
-        return response
-
     return front
+
+
+async def _give_up(request: web.Request, response: web.Response) -> web.StreamResponse:
+    """Answer a client whose body does not come, and end the connection.
+
+    By itself aiohttp would wait for the rest of the body for another ten seconds.
+    """
+    response.force_close()
+    await response.prepare(request)
+    await response.write_eof()
+    if request.transport:
+        request.transport.close()
+    return response
 
 
 def _refuse(refusal: ApiError) -> web.Response:
@@ -316,7 +331,7 @@ def _listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-        listener.listen(1024)
+        listener.listen(_BACKLOG)
     except (OSError, OverflowError) as error:
         listener.close()
         reason = error.strerror if isinstance(error, OSError) else "there is no such port"

@@ -2,8 +2,9 @@
 
 server [--name SAVED]             say where a deployment would go, and whose it would be
 deploy [EXAMPLE] [--name SAVED]   deploy one, or all; --new makes other content
-up                                deploy all to the server of the environment, open them to
-                                  everyone there, and say where, until Ctrl-C
+up                                deploy all to the server of the environment, with what they stand
+                                  on, open them to everyone there, and say where, until Ctrl-C
+run EXAMPLE [ARGUMENT …]          run one by itself, reloading, with what it stands on
 new NAME --from EXAMPLE           make an example like another
 manifests                         write each example's manifest.json
 sync                              write what is generated from shared/ and gallery.toml
@@ -13,7 +14,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from multiprocessing import forkserver
+
+from scripts import gallery
 
 
 def main() -> None:
@@ -29,6 +31,9 @@ def main() -> None:
     deploy.add_argument("--name", default="")
     deploy.add_argument("--new", action="store_true")
     commands.add_parser("up")
+    run_one = commands.add_parser("run")
+    run_one.add_argument("example")
+    run_one.add_argument("arguments", nargs=argparse.REMAINDER)
     new = commands.add_parser("new")
     new.add_argument("name")
     new.add_argument("--from", dest="source", required=True)
@@ -42,12 +47,6 @@ def main() -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    if arguments.command in ("deploy", "up"):
-        # it reads rsconnect for the deployments while this process does for itself
-        forkserver.set_forkserver_preload(["rsconnect.main", "scripts.gallery"])
-        forkserver.ensure_running()
-    from scripts import gallery
-
     try:
         match arguments.command:
             case "server":
@@ -56,8 +55,9 @@ def run(arguments: argparse.Namespace) -> None:
                 examples = [arguments.example] if arguments.example else gallery.catalogue()
                 gallery.deploy(examples, arguments.name, new=arguments.new)
             case "up":
-                gallery.deploy(gallery.catalogue(), "", new=False)
-                gallery.show()
+                gallery.up()
+            case "run":
+                sys.exit(gallery.run(arguments.example, arguments.arguments))
             case "new":
                 gallery.new(arguments.name, arguments.source)
             case "manifests":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import re
 import shutil
@@ -12,35 +11,32 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from functools import partial
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from rsconnect.api import RSConnectClient, RSConnectServer
-from rsconnect.exception import RSConnectException
-from rsconnect.metadata import ServerStore
-from rsconnect.models import ContentItemV1
+from local_connect.client.rsconnect import plain
+from scripts import services
+from scripts.connect import FROM_ENVIRONMENT, Server, ServerError, connected, find_server
+from scripts.services.keeper import kept
 
 ROOT = Path(__file__).resolve().parent.parent
 
 RSCONNECT = str(Path(sys.executable).with_name("rsconnect"))
-
-#: what `rsconnect` would prefer to a saved server, or refuse beside one
-_FROM_ENVIRONMENT = ("CONNECT_SERVER", "CONNECT_API_KEY")
+HONCHO = str(Path(sys.executable).with_name("honcho"))
+UV = str(Path(sys.executable).with_name("uv"))
 
 #: deployments at a time
 AT_A_TIME = 4
 
-_PROCESSES = multiprocessing.get_context("forkserver")
-
-#: rsconnect colours its lines on a terminal and off it
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-
 #: what a directory, a table, a make target and Connect's name of content can all be called
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+#: what is in an example's directory but not of the example
+_NOT_COPIED = (".*", "__pycache__", "node_modules", "rsconnect-python", "manifest.json")
 
 #: where an example's README shows its console
 _PICTURE = re.compile(r"^!\[.*\]\(\.\./docs/images/.*\)\n\n", re.MULTILINE)
@@ -51,7 +47,7 @@ class Refused(Exception):
 
 
 #: what is told in one line
-FAILURES = (RSConnectException, Refused)
+FAILURES = (ServerError, Refused, services.Unavailable)
 
 
 def catalogue() -> dict[str, dict[str, Any]]:
@@ -59,42 +55,34 @@ def catalogue() -> dict[str, dict[str, Any]]:
     return tomllib.loads((ROOT / "gallery.toml").read_text("utf-8"))
 
 
-def server(name: str) -> RSConnectServer:
-    """The server that is saved under `name`, else the one that the environment names."""
-    if name:
-        store = ServerStore()
-        if store.get_by_name(name) is None:
-            raise RSConnectException(
-                f"No server is saved as {name}. `rsconnect list` shows those that are, and "
-                "`rsconnect add` saves one."
-            )
-        saved = store.resolve(name, None)
-        return RSConnectServer(saved.url, saved.api_key, bool(saved.insecure), saved.ca_data)
-    url, key = (os.environ.get(variable) for variable in _FROM_ENVIRONMENT)
-    if not url or not key:
-        raise RSConnectException(
-            "Where to? Give SERVER=<name that rsconnect add saved>, "
-            "or set CONNECT_SERVER and CONNECT_API_KEY."
-        )
-    return RSConnectServer(url, key)
-
-
-def say_where(name: str) -> tuple[RSConnectServer, str]:
-    """Print where a deployment would go, and whose it would be; the server and its owner's GUID."""
-    where = server(name)
-    with RSConnectClient(where) as client:
+def say_where(name: str) -> tuple[Server, str]:
+    """Print where a deployment would go, and whose it would be; the server and that user's GUID."""
+    where = find_server(name)
+    with connected(where) as client:
         owner = client.me()
     print(f"{where.url}, as {owner['username']}", flush=True)
     return where, owner["guid"]
 
 
-def deploy(examples: Collection[str], name: str, *, new: bool) -> None:
+def deploy(
+    examples: Collection[str],
+    name: str,
+    *,
+    new: bool,
+    variables: Mapping[str, Mapping[str, str]] | None = None,
+) -> None:
     """Deploy examples by the real rsconnect, some at a time, each line behind the example's name.
 
-    Raises `Refused` where one of them fails; the others are deployed all the same.
+    `variables` are those that an example finds its services by, for each example; where there are
+    none at all, this process's environment has them. Raises `Refused` where one of them fails; the
+    others are deployed all the same.
     """
     where, owner_guid = say_where(name)
-    work = partial(_deploy, where=where, owner_guid=owner_guid, name=name, new=new)
+    if variables is None:
+        variables = {example: _given(example) for example in examples}
+    work = partial(
+        _deploy, where=where, owner_guid=owner_guid, name=name, new=new, variables=variables
+    )
     with ThreadPoolExecutor(AT_A_TIME) as clients:
         try:
             statuses = list(clients.map(work, examples))
@@ -105,7 +93,31 @@ def deploy(examples: Collection[str], name: str, *, new: bool) -> None:
         raise Refused(f"{len(examples) - statuses.count(0)} of {len(examples)} are not deployed.")
 
 
-def _deploy(example: str, *, where: RSConnectServer, owner_guid: str, name: str, new: bool) -> int:
+def _given(example: str) -> dict[str, str]:
+    """What this process's environment says of the services that the example stands on."""
+    variables: dict[str, str] = {}
+    for service in catalogue()[example].get("services", ()):
+        given = services.given(service)
+        if not given:
+            needed = services.load(service).VARIABLES[0]
+            _say(
+                example,
+                f"{needed} is not set, so it is deployed without {service}, and answers 503. "
+                f"To give it one: {needed}=<where it is> make deploy-{example}",
+            )
+        variables |= given
+    return variables
+
+
+def _deploy(
+    example: str,
+    *,
+    where: Server,
+    owner_guid: str,
+    name: str,
+    new: bool,
+    variables: Mapping[str, Mapping[str, str]],
+) -> int:
     """Deploy one example to its content; the status of rsconnect.
 
     The caller's content of the example's name is updated, and made first where there is
@@ -118,9 +130,9 @@ def _deploy(example: str, *, where: RSConnectServer, owner_guid: str, name: str,
         content = ["--new"]
     else:
         try:
-            with RSConnectClient(where) as client:
-                found = find(client, owner_guid, example) or create(client, example, about["title"])
-        except RSConnectException as error:
+            with connected(where) as client:
+                found = client.find(owner_guid, example) or client.create(example, about["title"])
+        except ServerError as error:
             _say(example, f"NOT DEPLOYED: {error}")
             return 1
         content = ["--app-id", found["guid"]]
@@ -129,42 +141,42 @@ def _deploy(example: str, *, where: RSConnectServer, owner_guid: str, name: str,
         example,
         *("deploy", "api", *target),
         *("--entrypoint", about["entrypoint"]),
+        *_excluded(about),
+        # rsconnect takes the value from its environment, so that no list of processes shows it
+        *(option for variable in variables[example] for option in ("-E", variable)),
         *content,
         str(ROOT / example),
+        variables=variables[example],
     )
     if status:
         _say(example, f"NOT DEPLOYED: rsconnect ended with status {status}.")
     return status
 
 
-def _rsconnect(example: str, *arguments: str) -> int:
-    """Run rsconnect, and print what it prints behind the example's name; its status.
-
-    It is a process of its own, but not a new interpreter: to read rsconnect takes as long as half
-    a deployment, and is done once for all of them, by the server that forks them.
-    """
-    reader, writer = _PROCESSES.Pipe(duplex=False)
-    process = _PROCESSES.Process(target=_run, args=(arguments, writer))
-    process.start()
-    writer.close()
-    with reader, open(reader.fileno(), encoding="utf-8", errors="replace", closefd=False) as lines:
-        for line in lines:
-            _say(example, _COLOUR.sub("", line.rstrip()))
-    process.join()
-    return process.exitcode or 0
+def _excluded(about: Mapping[str, Any]) -> list[str]:
+    """The options that keep files of an example out of its bundle."""
+    return [option for pattern in about.get("exclude", ()) for option in ("--exclude", pattern)]
 
 
-def _run(arguments: tuple[str, ...], output: Connection) -> None:
-    """Be rsconnect, in this process, and print to that pipe."""
-    from rsconnect.main import cli
-
+def _rsconnect(example: str, *arguments: str, variables: Mapping[str, str]) -> int:
+    """Run rsconnect, and print what it prints behind the example's name; its status."""
+    environment = {**os.environ, **variables, "PYTHONUNBUFFERED": "1"}
     if "--name" in arguments:
-        for variable in _FROM_ENVIRONMENT:
-            os.environ.pop(variable, None)
-    for stream in (sys.stdout, sys.stderr):
-        os.dup2(output.fileno(), stream.fileno())
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    cli(arguments, prog_name="rsconnect")
+        for variable in FROM_ENVIRONMENT:
+            environment.pop(variable, None)
+    with subprocess.Popen(
+        [RSCONNECT, *arguments],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+    ) as process:
+        assert process.stdout is not None  # noqa: S101 (it is a pipe, by the call above)
+        for line in process.stdout:
+            _say(example, plain(line.rstrip()))
+    return process.returncode
 
 
 def _say(example: str, line: str) -> None:
@@ -172,40 +184,135 @@ def _say(example: str, line: str) -> None:
     print(f"{example} | {line}\n", end="", flush=True)
 
 
-def find(client: RSConnectClient, owner_guid: str, example: str) -> ContentItemV1 | None:
-    """The owner's content of that name on the server, if there is any."""
-    found = client.content_list(filters={"name": example, "owner_guid": owner_guid})
-    return next((item for item in found if item["name"] == example), None)
+def up() -> None:
+    """Deploy every example that can run here, with its services and processes beside it, and show.
+
+    What cannot run here is left out, and said.
+    """
+    examples = catalogue()
+    with ExitStack() as stack:
+        variables: dict[str, dict[str, str]] = {}
+        reasons: dict[str, str] = {}
+        for service in dict.fromkeys(_services(examples)):
+            try:
+                variables[service] = stack.enter_context(services.running([service]))
+            except services.Unavailable as error:
+                reasons[service] = str(error)
+        there: dict[str, dict[str, str]] = {}
+        for example in examples:
+            needs = list(_services([example]))
+            if unavailable := [service for service in needs if service in reasons]:
+                _say(example, f"LEFT OUT: {reasons[unavailable[0]]}")
+                continue
+            there[example] = {
+                name: value for service in needs for name, value in variables[service].items()
+            }
+        for example, its in there.items():
+            release(example, its)
+            stack.enter_context(beside(example, its))
+        deploy(there, "", new=False, variables=there)
+        show(there)
 
 
-def create(client: RSConnectClient, example: str, title: str) -> ContentItemV1:
-    """Make content of that name, which is the caller's to choose."""
-    made: ContentItemV1 = client.content_create(example)
-    client.content_update(made["guid"], {"title": title})
-    return made
+def _services(examples: Iterable[str]) -> Iterator[str]:
+    """What the examples stand on."""
+    for example in examples:
+        yield from catalogue()[example].get("services", ())
 
 
-def show() -> None:
-    """Open every example to everyone, print where it is, and wait for Ctrl-C."""
-    where = server("")
-    base = where.url.rstrip("/")
+def run(example: str, arguments: Sequence[str]) -> int:
+    """Run one example by itself, reloading, with its services and processes beside it; the status.
+
+    Its `Procfile.dev`, where there is one, says what runs; else it is Flask with these arguments.
+    Raises `Unavailable` where a service cannot be started.
+    """
+    if (ROOT / example / "Procfile.dev").exists():
+        command = [HONCHO, "start", "--procfile", "Procfile.dev", *arguments]
+    else:
+        command = ["flask", "--app", "app", "run", "--debug", *arguments]
+    with ExitStack() as stack:
+        variables = stack.enter_context(services.running(_services([example])))
+        release(example, variables)
+        stack.enter_context(beside(example, variables))
+        process = subprocess.Popen(
+            [*_inside(), *command], cwd=ROOT / example, env={**os.environ, **variables}
+        )
+        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                # the terminal has told it, too
+                continue
+
+
+@contextmanager
+def beside(example: str, variables: Mapping[str, str]) -> Iterator[None]:
+    """What an example's `Procfile` has besides `web` and `release`, until the end."""
+    names = [name for name in _procfile(example) if name not in ("web", "release")]
+    if not names:
+        yield
+        return
+    with kept(
+        [*_inside(), HONCHO, "start", *names],
+        cwd=ROOT / example,
+        env={**os.environ, **variables, "PYTHONUNBUFFERED": "1"},
+    ):
+        yield
+
+
+def release(example: str, variables: Mapping[str, str]) -> None:
+    """Run what an example's `Procfile` calls `release` to its end, as is done before it goes live.
+
+    Raises `Refused` where it fails.
+    """
+    command = _procfile(example).get("release")
+    if command is None:
+        return
+    _say(example, command)
+    done = subprocess.run(
+        [*_inside(), "sh", "-c", command],
+        cwd=ROOT / example,
+        env={**os.environ, **variables},
+        check=False,
+    )
+    if done.returncode:
+        raise Refused(f"{example}: `{command}` ended with status {done.returncode}.")
+
+
+def _procfile(example: str) -> dict[str, str]:
+    """The commands of the example's `Procfile`, if it has one."""
+    procfile = ROOT / example / "Procfile"
+    text = procfile.read_text("utf-8") if procfile.exists() else ""
+    return dict(re.findall(r"^([\w-]+):[ \t]*(.+)$", text, re.MULTILINE))
+
+
+def _inside() -> list[str]:
+    """What runs a command in an environment with the requirements of the directory."""
+    requirements = ("--with-requirements", "requirements.txt")
+    return [UV, "run", "--quiet", "--isolated", "--no-project", *requirements, "--"]
+
+
+def show(examples: Collection[str]) -> None:
+    """Open these examples to everyone, print where they are, and wait for Ctrl-C."""
+    where = find_server("")
     print()
-    with RSConnectClient(where) as client:
-        mine = client.content_list(filters={"owner_guid": client.me()["guid"]})
-        named = {item["name"]: item for item in mine}
-        for example, about in catalogue().items():
+    with connected(where) as client:
+        named = client.content_of(client.me()["guid"])
+        for example in examples:
+            about = catalogue()[example]
             content = named.get(example)
             if content is None:
                 raise Refused(f"{example} is not there any more.")
             if content["access_type"] != "all":
-                client.content_update(content["guid"], {"access_type": "all"})
+                client.change(content["guid"], access_type="all")
             print(f"{about['title']} ({example})")
-            for kind in ("console", "list", "hello"):
+            for kind in ("page", "console", "list", "hello"):
                 if kind in about:
-                    print(f"  {kind:<8} {base}/content/{content['guid']}/{about[kind]}")
+                    print(f"  {kind:<8} {where.url}/content/{content['guid']}/{about[kind]}")
             print()
     print("They are open to everyone. See them as anyone, in a browser or by a key:")
-    print(f"  {base}/connect/")
+    print(f"  {where.url}/connect/")
     print(f"  curl -H 'Authorization: Key {where.api_key}' <address>")
     print()
     print("Ctrl-C ends it.", flush=True)
@@ -237,14 +344,12 @@ def new(name: str, source: str) -> None:
         path: path.read_text("utf-8") for path in (ROOT / "gallery.toml", ROOT / "README.md")
     }
     try:
-        ignored = shutil.ignore_patterns(".*", "__pycache__", "rsconnect-python", "manifest.json")
+        ignored = shutil.ignore_patterns(*_NOT_COPIED, *examples[source].get("exclude", ()))
         shutil.copytree(ROOT / source, directory, ignore=ignored)
         for path in directory.rglob("*"):
             if path.suffix in (".md", ".toml"):
                 path.write_text(_renamed(path.read_text("utf-8"), source, name), "utf-8")
-        (directory / "manifest.json").write_text(
-            manifest(name, examples[source]["entrypoint"]), "utf-8"
-        )
+        (directory / "manifest.json").write_text(manifest(name, examples[source]), "utf-8")
         tables = written[ROOT / "gallery.toml"]
         table = re.search(rf"^\[{source}\]\n(?:[^\[\n].*\n?)*", tables, re.MULTILINE)
         added = _renamed(table[0] if table else "", source, name)
@@ -267,32 +372,36 @@ def _renamed(text: str, source: str, name: str) -> str:
 def manifests() -> None:
     """Write what Connect reads where it takes an example from git instead of from rsconnect."""
     for example, about in catalogue().items():
-        text = manifest(example, about["entrypoint"])
+        text = manifest(example, about)
         (ROOT / example / "manifest.json").write_text(text, "utf-8")
 
 
-def manifest(example: str, entrypoint: str) -> str:
+def manifest(example: str, about: Mapping[str, Any]) -> str:
     """The example's manifest as rsconnect writes it, less what it takes from this machine.
 
     That is the locale, and the version of Python: the oldest that pyproject.toml allows stands in
     its place. Files that are here by chance, hidden ones and Python's own, are not in it.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        ignored = shutil.ignore_patterns(".*", "__pycache__", "rsconnect-python", "manifest.json")
+        ignored = shutil.ignore_patterns(*_NOT_COPIED, *about.get("exclude", ()))
         copy = shutil.copytree(ROOT / example, Path(scratch, example), ignore=ignored)
         done = subprocess.run(
-            [RSCONNECT, "write-manifest", "api", "--entrypoint", entrypoint, copy],
+            [
+                *(RSCONNECT, "write-manifest", "api", "--entrypoint", about["entrypoint"]),
+                *_excluded(about),
+                copy,
+            ],
             capture_output=True,
             text=True,
             check=False,
         )
         if done.returncode:
-            raise RSConnectException(f"{example} has no manifest.\n{done.stderr}")
+            raise Refused(f"{example} has no manifest.\n{done.stderr}")
         document = json.loads((copy / "manifest.json").read_text("utf-8"))
     requires = document.get("environment", {}).get("python", {}).get("requires", "")
     oldest = re.match(r">=(\d+\.\d+)$", requires)
     if not oldest:
-        raise RSConnectException(
+        raise Refused(
             f'{example}/pyproject.toml must say which Python it needs: requires-python = ">=3.11"'
         )
     document["locale"] = "en_US.UTF-8"

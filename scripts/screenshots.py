@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,8 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
+from scripts.services import Unavailable
+from tests.beside import Services
 from tests.browser.swagger import try_out
 from tests.browsers import CHROMIUM, launched
 from tests.catalogue import EXAMPLES, GREETINGS, ROOT, Example
@@ -83,11 +85,15 @@ class Shot:
 
 def shots() -> Iterator[Shot]:
     for example in EXAMPLES:
-        if example.has("console", "spec", "item"):
+        if example.has("page"):
+            yield Shot(example.directory, f"{mount(example)}{example.page}?company=1", charts)
+        elif example.has("console", "spec", "item"):
             path = f"{mount(example)}{example.console}"
             yield Shot(example.directory, path, partial(ask, path=str(example.item)))
         elif example.has("browsable", "list"):
             yield Shot(example.directory, f"{mount(example)}{example.list}", look)
+        elif example.has("console", "spec"):
+            yield Shot(example.directory, f"{mount(example)}{example.console}", operations)
     yield Shot("dashboard", "/connect/", cards)
     viewers = next(example for example in EXAMPLES if example.has("hello"))
     page = f"/connect/apps/{{{viewers.directory}}}/"
@@ -105,6 +111,12 @@ def look(page: Page) -> Locator:
     return page.locator(".response-info")
 
 
+def charts(page: Page) -> Locator:
+    """A page with charts, less what is below its last table."""
+    expect(page.get_by_role("figure").last).to_be_visible()
+    return page.get_by_role("table").last
+
+
 def ask(page: Page, *, path: str) -> Locator:
     """Ask for one greeting in a Swagger UI; the answer, less its headers, which have a date."""
     block = try_out(page, path)
@@ -113,6 +125,12 @@ def ask(page: Page, *, path: str) -> Locator:
     answer = block.locator(".live-responses-table pre").first
     expect(answer).to_contain_text(GREETINGS[LANG])
     return answer
+
+
+def operations(page: Page) -> Locator:
+    """All that a Swagger UI lists."""
+    expect(page.locator(".opblock").first).to_be_visible()
+    return page.locator(".opblock").last
 
 
 def cards(page: Page) -> Locator:
@@ -134,14 +152,21 @@ def main() -> None:
         sys.exit("screenshots: neither Chromium nor Chrome is installed.")
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        services = stack.enter_context(closing(Services()))
         connect = LocalConnect(
-            cache=directory, scratch=directory, options=("--external-url", ORIGIN)
+            cache=directory,
+            scratch=directory,
+            services=services,
+            options=("--external-url", ORIGIN),
         )
         stack.callback(connect.close)
         guids = {}
         for example in EXAMPLES:
             print(f"Deploying {example.directory} ...", flush=True)
-            content = connect.deploy(example)
+            try:
+                content = connect.deploy(example)
+            except Unavailable as error:
+                sys.exit(f"screenshots: {error}")
             assert isinstance(content, DeployedContent)  # noqa: S101 (that is what it deploys)
             stack.enter_context(content.at(mount(example)))
             guids[example.directory] = content.guid

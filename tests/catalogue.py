@@ -6,6 +6,7 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 FILE = ROOT / "gallery.toml"
@@ -28,7 +29,13 @@ class Example:
     spec_version: str | None = None
     hello: str | None = None
     groups: str | None = None
+    private: str | None = None
+    page: str | None = None
+    errors: tuple[str, ...] = ("message",)
     browsable: bool = False
+    other: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
 
     @property
     def directory(self) -> str:
@@ -37,8 +44,16 @@ class Example:
     @property
     def paths(self) -> tuple[str, ...]:
         """Every path that it serves, with a language where one is needed."""
-        paths = (self.list, self.item, self.console, self.spec, self.hello, self.groups)
-        return tuple(dict.fromkeys(path.format(lang="en") for path in paths if path is not None))
+        greetings = (self.list, self.item)
+        others = (self.console, self.spec, self.hello, self.groups, self.private, self.page)
+        paths = (path for path in greetings + others if path is not None)
+        return tuple(dict.fromkeys(path.format(lang="en") for path in paths))
+
+    @property
+    def operations(self) -> frozenset[str] | None:
+        """What its specification must describe, as `GET greetings/`; None where nothing says it."""
+        reads = [f"GET {path}" for path in (self.list, self.item) if path is not None]
+        return frozenset([*reads, *self.other]) or None
 
     def has(self, *names: str) -> bool:
         """Whether the catalogue gives it all these paths or properties."""
@@ -50,8 +65,16 @@ def load(file: Path = FILE) -> tuple[Example, ...]:
     """Every example of the file, beside which they are; an unknown or missing key is an error."""
     tables = tomllib.loads(file.read_text(encoding="utf-8"))
     return tuple(
-        Example(path=file.parent / directory, **table) for directory, table in tables.items()
+        Example(
+            path=file.parent / directory, **{key: _frozen(value) for key, value in table.items()}
+        )
+        for directory, table in tables.items()
     )
+
+
+def _frozen(value: Any) -> Any:
+    """What TOML calls an array, as something that can be part of a key."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 EXAMPLES = load()

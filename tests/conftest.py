@@ -10,17 +10,21 @@ of its own making. The marks narrow it:
 `one_viewer`: only the first viewer of each target, where it makes no difference who asks.
 
 A test that is left with no target, or with no example, is not run. One that asks for `playwright`
-needs a browser on the machine.
+needs a browser on the machine; one of an example, the services that the example stands on, and so
+does one that is marked `services("valkey")`.
 """
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Playwright, sync_playwright
 
-from tests import browsers, catalogue
-from tests.fuzz.tries import pytest_terminal_summary
+from scripts.services import missing
+from tests import browsers, catalogue, node
+from tests.beside import Services
+from tests.fuzz.profiles import pytest_terminal_summary
 from tests.targets import TARGETS, Content, Target
 from tests.targets.base import NotDeployedError
 from tests.targets.process import Process
@@ -56,9 +60,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "by default that of CONNECT_SERVER and CONNECT_API_KEY",
     )
     parser.addoption(
-        "--require-browser",
+        "--require-all",
         action="store_true",
-        help="fail where neither Chromium nor Chrome is installed",
+        help="fail where no browser or no Node.js is installed, or a service of an example cannot "
+        "be started",
     )
 
 
@@ -68,16 +73,46 @@ def pytest_configure(config: pytest.Config) -> None:
         "plays_connect(bool): only targets where the test sets Connect's headers, or only the rest",
         "only_target(name): only that target",
         "one_viewer: only the first viewer of each target",
+        "services(*names): needs these, which are modules of scripts/services",
+        "quick: starts nothing, and takes milliseconds",
     ):
         config.addinivalue_line("markers", mark)
-    if config.getoption("require_browser") and not browsers.CHROMIUM:
-        raise pytest.UsageError("--require-browser: neither Chromium nor Chrome is installed.")
+    if config.getoption("require_all"):
+        listed = catalogue.load(config.getoption("catalogue"))
+        names = dict.fromkeys(name for example in listed for name in example.services)
+        reasons = [reason for reason in map(unavailable, names) if reason]
+        if not browsers.CHROMIUM:
+            reasons.append("Neither Chromium nor Chrome is installed.")
+        if reason := node.missing():
+            reasons.append(reason)
+        if reasons:
+            raise pytest.UsageError(f"--require-all: {' '.join(reasons)}")
+
+
+#: of a service, asked once
+unavailable = cache(missing)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     # here, before any fixture, so that the summary has one line for all of them
     if "playwright" in getattr(item, "fixturenames", ()) and not browsers.CHROMIUM:
         pytest.skip("neither Chromium nor Chrome is installed, so no page was opened in a browser")
+    for name in services_of(item):
+        if reason := unavailable(name):
+            pytest.skip(reason)
+
+
+def services_of(item: pytest.Item) -> list[str]:
+    """What the test's examples stand on, and what its marks name."""
+    names = [name for mark in item.iter_markers("services") for name in mark.args]
+    callspec = getattr(item, "callspec", None)
+    starts_them = "services" in getattr(item, "fixturenames", ())
+    for value in callspec.params.values() if callspec and starts_them else ():
+        # that of `content` is an example among other things
+        for part in value if isinstance(value, tuple) else (value,):
+            if isinstance(part, catalogue.Example):
+                names += part.services
+    return names
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -126,13 +161,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
+def services(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Services]:
+    base = tmp_path_factory.getbasetemp()
+    # the workers of pytest-xdist have directories of their own beside each other
+    services = Services(base if worker_id == "master" else base.parent)
+    yield services
+    services.close()
+
+
+@pytest.fixture(scope="session")
 def targets(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, services: Services
 ) -> Iterator[dict[str, Target]]:
     cache = Path(request.config.cache.mkdir("environments"))
     saved_server = request.config.getoption("connect_server")
     targets = {
-        name: target(cache=cache, scratch=tmp_path_factory.mktemp(name), saved_server=saved_server)
+        name: target(
+            cache=cache,
+            scratch=tmp_path_factory.mktemp(name),
+            saved_server=saved_server,
+            services=services,
+        )
         for name, target in TARGETS.items()
     }
     yield targets

@@ -17,11 +17,16 @@ def create(server: LocalConnect, *, user: str = "alice", **fields: Any) -> Conte
     return Content(server, made.json()["guid"])
 
 
-def archive_of(files: dict[str, bytes], **metadata: str) -> bytes:
-    """A bundle as rsconnect would send it; no requirements where there are none among the files."""
+def archive_of(files: dict[str, bytes], *, python: str = "", **metadata: str) -> bytes:
+    """A bundle as rsconnect would send it; no requirements where there are none among the files.
+
+    `python` is the version of Python that it asks for in place of ours.
+    """
     files = {"requirements.txt": b"", **files}
     document = manifest_of(files)
     document["metadata"] |= metadata
+    if python:
+        document["python"]["version"] = python
     manifest = json.dumps(document).encode()
     return packed([member("manifest.json", manifest), *(member(*file) for file in files.items())])
 

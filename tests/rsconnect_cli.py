@@ -15,13 +15,14 @@ def rsconnect(
     *arguments: str | Path,
     home: Path,
     environment: Mapping[str, str] | None = None,
+    command: Path = RSCONNECT,
 ) -> subprocess.CompletedProcess[str]:
-    """Run `rsconnect` to its end, with `home` as its home directory.
+    """Run `rsconnect`, or another release of it, to its end, with `home` as its home directory.
 
     It sees no CONNECT_SERVER, CONNECT_API_KEY or the like but what `environment` gives it.
     """
     done = subprocess.run(
-        [RSCONNECT, *arguments],
+        [command, *arguments],
         env=away_from_home(home, environment),
         stdin=subprocess.DEVNULL,
         capture_output=True,

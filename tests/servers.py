@@ -27,9 +27,9 @@ _ADMINISTRATOR = re.compile(r"^ .+ administrator +key (\S+) ", re.MULTILINE)
 class LocalConnect:
     """A server that answers. Made by `running_server`."""
 
-    def __init__(self, data: Path, *options: str) -> None:
+    def __init__(self, data: Path, *options: str, path: str = "") -> None:
         self.data = data
-        self.process = start(data, *options)
+        self.process = start(data, *options, path=path)
         self.client = httpx.Client(timeout=60, trust_env=False)
         try:
             key = self._wait_for(_ADMINISTRATOR)
@@ -104,9 +104,12 @@ class LocalConnect:
 
 
 @contextmanager
-def running_server(data: Path, *options: str) -> Iterator[LocalConnect]:
-    """A server on the data directory `data`, stopped at the end unless it already was."""
-    server = LocalConnect(data, *options)
+def running_server(data: Path, *options: str, path: str = "") -> Iterator[LocalConnect]:
+    """A server on the data directory `data`, stopped at the end unless it already was.
+
+    `path` is a PATH for it in place of the usual short one.
+    """
+    server = LocalConnect(data, *options, path=path)
     with closing(server.client):
         try:
             yield server
@@ -117,12 +120,12 @@ def running_server(data: Path, *options: str) -> Iterator[LocalConnect]:
             server.stop()
 
 
-def start(data: Path, *options: str) -> subprocess.Popen[bytes]:
+def start(data: Path, *options: str, path: str = "") -> subprocess.Popen[bytes]:
     """Start `local-connect` on a free port, unless the options name one, without waiting for it."""
     with output_file(data).open("wb") as output:
         return subprocess.Popen(
             [LOCAL_CONNECT, "--port", "0", "--data", data, *options],
-            env=environment(),
+            env=environment() | ({"PATH": path} if path else {}),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -1,4 +1,4 @@
-"""Which addresses are ours: the hosts we answer to, the links we give, the pages we trust."""
+"""This server's own addresses: hosts that it answers to, links that it gives out, its pages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Addresses:
     def __init__(self, host: str, external_url: str | None) -> None:
         self._names = {"localhost", host.lower(), socket.gethostname().lower()}
         self._external = _external(external_url) if external_url else None
-        # of hosts that are ours: it does not keep what is raised
+        # errors are not cached, so a client cannot fill the cache with hosts of its own
         self._base_url = lru_cache(maxsize=256)(self._checked)
 
     def base_url(self, request: web.Request) -> str:
@@ -44,7 +44,10 @@ class Addresses:
         return self._base_url(hosts[0])
 
     def is_own_page(self, request: web.Request) -> bool:
-        """Whether a browser sends this by itself or from a page of ours, not of another origin."""
+        """Whether a browser sends this request from a page of this server, or by itself.
+
+        A request that a page of another origin makes is neither, but for a link that is followed.
+        """
         origin = request.headers.get("Origin")
         if origin is not None and origin != self.base_url(request):
             return False

@@ -1,4 +1,4 @@
-"""Who is it: users and groups, and how a request shows one, by a key or by a session."""
+"""Users and groups, and which user a request is from: by an API key or by a session."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from aiohttp import web
 from sqlalchemy import select
 
 from local_connect.access.addresses import DASHBOARD, SIGN_IN, Addresses
+from local_connect.access.tokens import Tokens
 from local_connect.errors import Forbidden, Unauthenticated
 from local_connect.records.store import Group, Store, User
 
@@ -20,7 +21,7 @@ KEY_HEADERS = ("X-RSC-Authorization", "Authorization")
 
 ROLES = ("viewer", "publisher", "administrator")
 
-#: a session is nothing there, so nobody is led to sign in
+#: addresses that take API keys only, so nobody who visits them is led to sign in
 _FOR_PROGRAMS = ("/__api__/", "/__local__/")
 
 _SESSION_COOKIE = re.compile(r"local-connect-session-\d+", re.ASCII)
@@ -64,7 +65,7 @@ DEFAULT_IDENTITIES = (
 
 
 class Identities:
-    """The users of one server, and what shows who is who."""
+    """The users of one server, with their API keys, sessions and open forms."""
 
     def __init__(
         self,
@@ -80,6 +81,7 @@ class Identities:
         self._by_key: dict[str, User] = {}
         self._sessions: dict[str, str] = {}
         self._forms: dict[str, _Form] = {}
+        self.tokens = Tokens(store)
         #: the name of the session's cookie, set once the server listens
         self.cookie = ""
 
@@ -87,18 +89,21 @@ class Identities:
         """Make the records agree with `identities`.
 
         A user who is known already keeps their GUID and key; one who is no longer
-        named is locked, and what they own stays.
+        named is locked, and what they own stays. Whom an administrator made or
+        changed through the API stays as they are.
         """
         with self._store.session() as session:
             groups = {group.name: group for group in session.scalars(select(Group))}
             users = {user.username: user for user in session.scalars(select(User))}
             for user in users.values():
-                user.locked = True
+                user.locked = user.locked or not user.administered
             for identity in identities:
+                known = users.get(identity.username)
+                if known and known.administered:
+                    continue
                 for name in identity.groups:
                     if name not in groups:
                         groups[name] = Group(name=name)
-                known = users.get(identity.username)
                 user = known or User(username=identity.username, user_role=identity.user_role)
                 session.add(user)
                 user.user_role = identity.user_role
@@ -107,10 +112,18 @@ class Identities:
                 user.last_name = identity.last_name
                 user.groups = [groups[name] for name in identity.groups]
                 user.locked = False
+        self.reload()
+
+    def reload(self) -> None:
+        """Take up what has changed in the records of users and groups."""
         with self._store.session() as session:
             everyone = session.scalars(select(User).order_by(User.username)).all()
         self._by_guid = {user.guid: user for user in everyone}
         self._by_key = {user.api_key: user for user in everyone if not user.locked}
+
+    def everyone(self) -> list[User]:
+        """Every user, locked or not, by name."""
+        return list(self._by_guid.values())
 
     def all(self) -> list[User]:
         """Every user who may come in, by name."""
@@ -139,16 +152,34 @@ class Identities:
                 return self._owner(key.strip())
         return None
 
-    def from_request(self, request: web.Request) -> User | None:
-        """The visitor: by key, else by the session of a browser on a page of ours."""
+    def from_program(self, request: web.Request) -> User | None:
+        """The owner of the API key that a request carries, or of the token that signed it.
+
+        A key or a signature that is wrong raises `Unauthenticated`.
+        """
         if user := self.from_key(request.headers):
+            return user
+        guid = self.tokens.owner_guid(request)
+        if guid is None:
+            return None
+        user = self._by_guid.get(guid)
+        if user is None or user.locked:
+            raise Unauthenticated("The token is not valid any more.")
+        return user
+
+    def from_request(self, request: web.Request) -> User | None:
+        """The visitor: as a program, else by the session of a browser on a page of ours."""
+        if user := self.from_program(request):
             return user
         if not self._addresses.is_own_page(request):
             return None
         return self.from_session(request)
 
     def from_session(self, request: web.Request) -> User | None:
-        """Who signed in with this browser. Two session cookies, one of them planted, are none."""
+        """Who signed in with this browser; None where it sends two session cookies.
+
+        Content could have planted one of the two.
+        """
         return self._of_sessions(self._session_tokens(request))
 
     def sign_in(self, username: str) -> str | None:
@@ -161,7 +192,7 @@ class Identities:
         return None
 
     def open_form(self, request: web.Request) -> str:
-        """A token for the forms of a page, by which the page's requests are known to be its own.
+        """A token for the forms of a page, by which the server recognises their requests.
 
         They will not carry the session's cookie, as the page has no origin, so the form
         remembers which session it was opened in.

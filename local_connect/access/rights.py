@@ -1,4 +1,4 @@
-"""May they: which user may see, open and change which content.
+"""Rights: which user may see, open and change which content.
 
 By `access_type` everyone, whoever is signed in, or those on the access list may open
 content; its owner and collaborators (listed with the role `owner`) may change it too.

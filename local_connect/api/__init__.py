@@ -8,6 +8,8 @@ from __future__ import annotations
 from aiohttp import web
 
 from local_connect.api import (
+    absent,
+    applications,
     bundles,
     content,
     jobs,
@@ -16,17 +18,15 @@ from local_connect.api import (
     server,
     tags,
     tasks,
+    tokens,
     users,
     vanities,
 )
-from local_connect.errors import NotFound, NotImplementedHere
-
-#: the prefix of Connect's API
-PREFIX = "/__api__"
+from local_connect.errors import NotFound
 
 
 def add_routes(app: web.Application) -> None:
-    """Add every route of the API, and the answer to those that are not there."""
+    """Add every route of the API, and the answers to what is not there."""
     for module in (
         server,
         users,
@@ -37,18 +37,13 @@ def add_routes(app: web.Application) -> None:
         bundles,
         jobs,
         tasks,
+        tokens,
+        applications,
         local,
     ):
         app.add_routes(module.routes)
-    app.router.add_route("*", PREFIX + "/{path:.*}", not_implemented)
+    absent.add_routes(app)
     app.router.add_route("*", "/{path:.*}", not_found, expect_handler=ask_for_nothing)
-
-
-async def not_implemented(request: web.Request) -> web.Response:
-    """Say by name what was asked for, never a plausible answer."""
-    raise NotImplementedHere(
-        f"local-connect does not implement {request.method} {request.path.removeprefix(PREFIX)}."
-    )
 
 
 async def ask_for_nothing(_request: web.Request) -> None:
@@ -56,4 +51,4 @@ async def ask_for_nothing(_request: web.Request) -> None:
 
 
 async def not_found(request: web.Request) -> web.Response:
-    raise NotFound(f"There is nothing at {request.path}.")
+    raise NotFound(f"There is nothing at {request.path} for {request.method} requests.")

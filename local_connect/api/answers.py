@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from local_connect.access import rights
-from local_connect.api.common import rooms
+from local_connect.api.common import services
 from local_connect.records.store import Bundle, Content, ContentTag, Tag, User
 
 #: whole numbers, in seconds where the name says timeout
@@ -34,13 +34,18 @@ NULL_FIELDS = (
     "nvidia_gpu_limit",
     "service_account_name",
     "default_image_name",
+    "default_environment_guid",
+    "environment_guid",
     "r_version",
     "quarto_version",
+    "node_version",
     "r_environment_management",
     "default_r_environment_management",
     "py_environment_management",
     "default_py_environment_management",
     "run_as",
+    "metrics_collection_enabled",
+    "notify_on_share",
 )
 
 #: what a client may tell of where a bundle came from (documented)
@@ -54,7 +59,7 @@ def content_answer(
     request: web.Request, content: Content, user: User, include: Collection[str] = ()
 ) -> dict[str, Any]:
     """A content item as Connect's API shows one to `user`, with what of `INCLUDES` is asked for."""
-    base = rooms(request).addresses.base_url(request)
+    base = services(request).addresses.base_url(request)
     answer = {
         "guid": content.guid,
         "name": content.name,
@@ -62,10 +67,15 @@ def content_answer(
         "description": content.description,
         "access_type": content.access_type,
         "locked": False,
+        "locked_message": "",
         **{field: getattr(content, field) for field in COUNTS},
         "load_factor": content.load_factor,
         **dict.fromkeys(NULL_FIELDS),
         "run_as_current_user": False,
+        "draft_marker_enabled": False,
+        "otel_enabled": False,
+        # no licence has a say in what may be public (documented)
+        "public_content_status": "unrestricted",
         "created_time": content.created_time,
         "last_deployed_time": content.last_deployed_time,
         "bundle_id": None if content.bundle_id is None else str(content.bundle_id),
@@ -82,24 +92,30 @@ def content_answer(
         "app_role": rights.app_role(user, content),
         "id": str(content.id),
     }
-    if "owner" in include and (owner := rooms(request).identities.get(content.owner_guid)):
+    if "owner" in include and (owner := services(request).identities.get(content.owner_guid)):
         fields = ("guid", "username", "first_name", "last_name")
         answer["owner"] = {field: getattr(owner, field) for field in fields}
     if "tags" in include:
-        with rooms(request).store.session() as session:
-            answer["tags"] = [tag_answer(tag) for tag in tags_of(session, content)]
-    if "vanity_url" in include and (vanity := rooms(request).vanities.get(content.guid)):
+        with services(request).store.session() as session:
+            tags = [tag_answer(tag) for tag in tags_of(session, content)]
+        if tags:
+            answer["tags"] = tags
+    if "vanity_url" in include and (vanity := services(request).vanities.get(content.guid)):
         answer["vanity_url"] = f"{base}{vanity.path}"
     return answer
 
 
-def bundle_answer(bundle: Bundle, content: Content) -> dict[str, Any]:
+def bundle_answer(request: web.Request, bundle: Bundle, content: Content) -> dict[str, Any]:
     """A bundle as Connect's API shows one."""
+    creator = services(request).identities.get(bundle.created_by)
     return {
         "id": str(bundle.id),
         "content_guid": bundle.content_guid,
         "created_time": bundle.created_time,
         "created_by": bundle.created_by,
+        "created_by_user": creator.username if creator else None,
+        "created_by_name": f"{creator.first_name} {creator.last_name}".strip() if creator else None,
+        "environment_guid": None,
         "cluster_name": "Local",
         "image_name": None,
         "r_version": None,
@@ -128,7 +144,7 @@ def user_answer(user: User) -> dict[str, Any]:
         "last_name": user.last_name,
         "user_role": user.user_role,
         "created_time": user.created_time,
-        "updated_time": user.created_time,
+        "updated_time": user.updated_time or user.created_time,
         "active_time": None,
         "confirmed": True,
         "locked": user.locked,
@@ -136,12 +152,12 @@ def user_answer(user: User) -> dict[str, Any]:
 
 
 def tags_of(session: Session, content: Content) -> list[Tag]:
-    """The tags on a content item, oldest first."""
+    """The tags on a content item, oldest first; a category is none (documented)."""
     return list(
         session.scalars(
             select(Tag)
             .join(ContentTag, ContentTag.tag_id == Tag.id)
-            .where(ContentTag.content_guid == content.guid)
+            .where(ContentTag.content_guid == content.guid, Tag.parent_id.is_not(None))
             .order_by(Tag.id)
         )
     )

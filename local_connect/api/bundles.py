@@ -7,19 +7,21 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from aiohttp import BodyPartReader, web
-from aiohttp.http_exceptions import HttpProcessingError
 from sqlalchemy import select
 
 from local_connect.api.answers import SOURCE_FIELDS, bundle_answer
 from local_connect.api.common import (
+    body,
     caller,
     content_of,
     content_to_change,
+    in_time,
     json_object,
-    rooms,
+    patience,
+    services,
     whole_number,
 )
-from local_connect.errors import BadRequest, NotFound, TooLarge
+from local_connect.errors import ApiError, BadRequest, NotFound, TooLarge
 from local_connect.records.store import Bundle, Content
 from local_connect.runtime.bundles import receive
 
@@ -38,33 +40,33 @@ async def upload_bundle(request: web.Request) -> web.Response:
     if request.content_type.startswith("multipart/"):
         chunks = _archive_part(request, source)
     else:
-        chunks = request.content.iter_any()
+        chunks = body(request)
     bundle = await receive(
         aiter(chunks),
-        store=rooms(request).store,
-        limits=rooms(request).settings.limits,
+        store=services(request).store,
+        limits=services(request).settings.limits,
         content_guid=content.guid,
         created_by=user.guid,
         source=source,
     )
-    return web.json_response(bundle_answer(bundle, content))
+    return web.json_response(bundle_answer(request, bundle, content))
 
 
 @routes.get("/__api__/v1/content/{guid}/bundles")
 async def find_bundles(request: web.Request) -> web.Response:
     """The content's bundles, newest first."""
     content = content_to_change(request, caller(request))
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         found = session.scalars(
             select(Bundle).filter_by(content_guid=content.guid).order_by(Bundle.id.desc())
         ).all()
-    return web.json_response([bundle_answer(bundle, content) for bundle in found])
+    return web.json_response([bundle_answer(request, bundle, content) for bundle in found])
 
 
 @routes.get("/__api__/v1/content/{guid}/bundles/{id}")
 async def get_bundle(request: web.Request) -> web.Response:
     content = content_to_change(request, caller(request))
-    return web.json_response(bundle_answer(_bundle_of(request, content), content))
+    return web.json_response(bundle_answer(request, _bundle_of(request, content), content))
 
 
 @routes.get("/__api__/v1/content/{guid}/bundles/{id}/download")
@@ -73,7 +75,7 @@ async def download_bundle(request: web.Request) -> web.StreamResponse:
     content = content_to_change(request, caller(request))
     bundle = _bundle_of(request, content)
     return web.FileResponse(
-        rooms(request).store.archive(bundle.id),
+        services(request).store.archive(bundle.id),
         headers={
             "Content-Type": "application/gzip",
             "Content-Disposition": f'attachment; filename="bundle-{bundle.id}.tar.gz"',
@@ -86,7 +88,7 @@ async def delete_bundle(request: web.Request) -> web.Response:
     """Delete any bundle but the active one."""
     content = content_to_change(request, caller(request))
     bundle = _bundle_of(request, content)
-    await rooms(request).deploys.delete(content.guid, bundle.id)
+    await services(request).deploys.delete(content.guid, bundle.id)
     return web.Response(status=204)
 
 
@@ -95,8 +97,8 @@ async def build(request: web.Request) -> web.Response:
     """Start to make the environment of `bundle_id`, by default of the active one; its task's id."""
     user = caller(request)
     content = content_to_change(request, user)
-    bundle_id = _wanted_bundle(request, content, await json_object(request))
-    task = rooms(request).deploys.start_build(user.guid, content.guid, bundle_id)
+    bundle_id = wanted_bundle(request, content, (await json_object(request)).get("bundle_id"))
+    task = services(request).deploys.start_build(user.guid, content.guid, bundle_id)
     return web.json_response({"task_id": task.id}, status=202)
 
 
@@ -105,12 +107,12 @@ async def deploy(request: web.Request) -> web.Response:
     """Start a deployment of `bundle_id`, by default of the active one; its task's id."""
     user = caller(request)
     content = content_to_change(request, user)
-    body = await json_object(request)
-    activate = body.get("activate", True)
+    wanted = await json_object(request)
+    activate = wanted.get("activate", True)
     if not isinstance(activate, bool):
         raise BadRequest("activate is neither true nor false.")
-    bundle_id = _wanted_bundle(request, content, body)
-    task = rooms(request).deploys.start(user.guid, content.guid, bundle_id, activate=activate)
+    bundle_id = wanted_bundle(request, content, wanted.get("bundle_id"))
+    task = services(request).deploys.start(user.guid, content.guid, bundle_id, activate=activate)
     return web.json_response({"task_id": task.id}, status=202)
 
 
@@ -118,7 +120,7 @@ async def deploy(request: web.Request) -> web.Response:
 async def lockfile(request: web.Request) -> web.Response:
     """The versions in the active bundle's environment, in the form of a requirements file."""
     content = content_of(request, caller(request))
-    packages = rooms(request).deploys.packages(content)
+    packages = services(request).deploys.packages(content)
     if packages is None:
         raise NotFound("Nothing has been deployed to this content yet.")
     return web.Response(
@@ -127,31 +129,44 @@ async def lockfile(request: web.Request) -> web.Response:
     )
 
 
+def wanted_bundle(request: web.Request, content: Content, wanted: Any) -> int:
+    """The bundle that a client names, by default the active one, if the content has it."""
+    wanted = wanted or content.bundle_id
+    if wanted is None:
+        raise BadRequest("This content has no bundle yet: name one as bundle_id.")
+    bundle_id = whole_number(str(wanted), "bundle_id")
+    return services(request).deploys.check(content.guid, bundle_id).id
+
+
 async def _archive_part(request: web.Request, source: dict[str, Any]) -> AsyncIterator[bytes]:
     """The bytes of the part `archive`; what the part `metadata` says goes into `source`."""
     found = False
+    seconds = patience(request)
     try:
-        async for part in await request.multipart():
+        form = await request.multipart()
+        while (part := await in_time(form.next(), seconds)) is not None:
             if not isinstance(part, BodyPartReader):
                 raise BadRequest("The form has a form within it.")
             if part.name == "archive":
                 if found:
                     raise BadRequest("The form has two parts named archive.")
                 found = True
-                while chunk := await part.read_chunk(1 << 16):
+                while chunk := await in_time(part.read_chunk(1 << 16), seconds):
                     yield chunk
             elif part.name == "metadata":
-                source.update(_source(await _metadata(part)))
-    except (ValueError, LookupError, RuntimeError, HttpProcessingError) as error:
-        # what aiohttp raises for a form that is not one
+                source.update(_source(await _metadata(part, seconds)))
+    except (ApiError, ConnectionError):
+        raise
+    except Exception as error:
+        # aiohttp does not say what it raises for a form that is not one
         raise BadRequest(f"The form cannot be read: {error}.") from error
     if not found:
         raise BadRequest("The form has no part named archive.")
 
 
-async def _metadata(part: BodyPartReader) -> bytes:
+async def _metadata(part: BodyPartReader, seconds: float) -> bytes:
     text = b""
-    while chunk := await part.read_chunk():
+    while chunk := await in_time(part.read_chunk(), seconds):
         text += chunk
         if len(text) > _METADATA_BYTES:
             raise TooLarge(f"The form's metadata is larger than {_METADATA_BYTES:,} bytes.")
@@ -172,15 +187,6 @@ def _source(text: bytes) -> dict[str, str]:
     return source
 
 
-def _wanted_bundle(request: web.Request, content: Content, body: dict[str, Any]) -> int:
-    """The bundle that a body names, by default the active one, if the content has it."""
-    wanted = body.get("bundle_id") or content.bundle_id
-    if wanted is None:
-        raise BadRequest("This content has no bundle yet: name one as bundle_id.")
-    bundle_id = whole_number(str(wanted), "bundle_id")
-    return rooms(request).deploys.check(content.guid, bundle_id).id
-
-
 def _bundle_of(request: web.Request, content: Content) -> Bundle:
     bundle_id = whole_number(request.match_info["id"], "The bundle's id")
-    return rooms(request).deploys.check(content.guid, bundle_id)
+    return services(request).deploys.check(content.guid, bundle_id)

@@ -1,19 +1,28 @@
-"""What every part of the API needs: the rooms, the caller, the content, the JSON."""
+"""What every part of the API needs: the services, the caller, the content, the JSON."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
 
 from local_connect.access import rights
+from local_connect.access.accounts import Accounts
 from local_connect.access.addresses import Addresses
 from local_connect.access.identity import Identities
 from local_connect.access.vanities import Vanities
 from local_connect.config import Settings
-from local_connect.errors import BadRequest, NotFound, TooLarge, Unauthenticated
+from local_connect.errors import (
+    BadRequest,
+    NotFound,
+    RequestTimeout,
+    TooLarge,
+    Unauthenticated,
+)
 from local_connect.records.store import Content, Store, User
 from local_connect.runtime.deploys import Deploys
 from local_connect.runtime.environments import Pythons
@@ -25,15 +34,18 @@ from local_connect.runtime.tasks import Tasks
 #: bytes of a JSON body
 _BODY_BYTES = 1 << 20
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
-class Rooms:
-    """The parts of one server that the API speaks to."""
+class Services:
+    """What one running server is made of: what its handlers of requests work with."""
 
     settings: Settings
     store: Store
     addresses: Addresses
     identities: Identities
+    accounts: Accounts
     vanities: Vanities
     deploys: Deploys
     processes: Processes
@@ -43,16 +55,17 @@ class Rooms:
     pythons: Pythons
 
 
-ROOMS: web.AppKey[Rooms] = web.AppKey("rooms", Rooms)
+SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
 
 
-def rooms(request: web.Request) -> Rooms:
-    return request.app[ROOMS]
+def services(request: web.Request) -> Services:
+    """The services of the server that the request came to."""
+    return request.app[SERVICES]
 
 
 def caller(request: web.Request) -> User:
-    """The user whose key the request carries; without one it is refused."""
-    user = rooms(request).identities.from_key(request.headers)
+    """The user whose key the request carries, or whose token signed it; else it is refused."""
+    user = services(request).identities.from_program(request)
     if user is None:
         raise Unauthenticated("Send an API key: Authorization: Key <key>.")
     return user
@@ -60,7 +73,7 @@ def caller(request: web.Request) -> User:
 
 def content_of(request: web.Request, user: User) -> Content:
     """The content that the path names by GUID, if the user may see it."""
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         content = session.query(Content).filter_by(guid=request.match_info["guid"]).one_or_none()
     if content is None:
         raise NotFound("There is no such content, or you may not see it.")
@@ -75,24 +88,50 @@ def content_to_change(request: web.Request, user: User) -> Content:
     return content
 
 
+async def in_time(reading: Awaitable[T], seconds: float) -> T:
+    """What a read of a request's body gives; `RequestTimeout` where nothing comes for so long.
+
+    For 0 seconds it waits for ever. That is also what ends the wait for a body which turns out to
+    be no HTTP while it comes: aiohttp tells nobody who reads it.
+    """
+    try:
+        async with asyncio.timeout(seconds or None):
+            return await reading
+    except TimeoutError as error:
+        raise RequestTimeout(
+            f"Nothing more of the request's body has come for {seconds:g} seconds (read_timeout)."
+        ) from error
+
+
+def patience(request: web.Request) -> float:
+    """Seconds that a client of the API may take until more of a request's body comes."""
+    return services(request).settings.scheduling.read_timeout
+
+
+async def body(request: web.Request) -> AsyncIterator[bytes]:
+    """The request's body as it comes; raises `RequestTimeout`."""
+    while piece := await in_time(request.content.readany(), patience(request)):
+        yield piece
+
+
 async def json_body(request: web.Request) -> Any:
     """The request's JSON, or 400 with the place of the fault."""
-    body = b""
-    async for chunk in request.content.iter_any():
-        body += chunk
-        if len(body) > _BODY_BYTES:
+    text = b""
+    async for piece in body(request):
+        text += piece
+        if len(text) > _BODY_BYTES:
             raise TooLarge(f"The request's body is larger than {_BODY_BYTES:,} bytes.")
     try:
-        return json.loads(body)
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"The request's body is not JSON: {error}.") from error
 
 
 async def json_object(request: web.Request) -> dict[str, Any]:
-    body = await json_body(request)
-    if not isinstance(body, dict):
+    document = await json_body(request)
+    if not isinstance(document, dict):
         raise BadRequest("The request's body is not a JSON object.")
-    return body
+    return document
 
 
 def whole_number(text: str, name: str) -> int:

@@ -17,18 +17,27 @@ from local_connect.api.common import (
     content_to_change,
     json_body,
     json_object,
-    rooms,
-    whole_number,
+    services,
 )
-from local_connect.errors import BadRequest, Conflict, NotFound, NotImplementedHere
-from local_connect.records.store import Content, EnvironmentVariable, new_guid
+from local_connect.errors import BadRequest, Conflict, NotImplementedHere
+from local_connect.records.store import Content, EnvironmentVariable, User, new_guid
 
 routes = web.RouteTableDef()
 
 ACCESS_TYPES = ("all", "logged_in", "acl")
 
 #: further fields of Connect's that cannot be set here
-_REFUSED = ("run_as_current_user", "locked", "locked_message", "owner_guid", "extension")
+_REFUSED = (
+    "run_as_current_user",
+    "locked",
+    "locked_message",
+    "owner_guid",
+    "otel_enabled",
+    "extension",
+)
+
+#: the largest count that is taken, of processes as of seconds
+MOST = 1 << 31
 
 #: counts that would shut everyone out if they were zero
 _FROM_ONE = ("max_processes", "max_conns_per_process", "init_timeout")
@@ -45,7 +54,7 @@ async def find_content(request: web.Request) -> web.Response:
     for field in ("name", "owner_guid"):
         if value := request.query.get(field):
             query = query.where(getattr(Content, field) == value)
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         found = session.scalars(query).all()
     include = _include(request)
     return web.json_response(
@@ -59,13 +68,9 @@ async def find_content(request: web.Request) -> web.Response:
 
 @routes.post("/__api__/v1/content")
 async def create_content(request: web.Request) -> web.Response:
-    """The name may be left out (documented); it is a GUID then (inferred)."""
     user = caller(request)
-    rights.check_publish(user)
-    fields = await json_object(request)
-    content = Content(name=new_guid(), owner_guid=user.guid)
-    _change(content, fields)
-    return web.json_response(content_answer(request, _save(request, content), user))
+    content = create(request, user, await json_object(request))
+    return web.json_response(content_answer(request, content, user))
 
 
 @routes.get("/__api__/v1/content/{guid}")
@@ -88,21 +93,9 @@ async def update_content(request: web.Request) -> web.Response:
 async def delete_content(request: web.Request) -> web.Response:
     user = caller(request)
     content = content_to_change(request, user)
-    rooms(request).vanities.remove(content.guid)
-    await rooms(request).deploys.delete_content(content)
+    services(request).vanities.remove(content.guid)
+    await services(request).deploys.delete_content(content)
     return web.Response(status=204)
-
-
-@routes.get("/__api__/applications/{id}")
-async def get_application(request: web.Request) -> web.Response:
-    """The older address by number, that rsconnect asks for with `--app-id 12`."""
-    user = caller(request)
-    content_id = whole_number(request.match_info["id"], "The id")
-    with rooms(request).store.session() as session:
-        content = session.get(Content, content_id)
-    if content is None or not rights.may_see(user, content):
-        raise NotFound("There is no such content, or you may not see it.")
-    return web.json_response(content_answer(request, content, user))
 
 
 @routes.get("/__api__/v1/content/{guid}/environment")
@@ -124,9 +117,20 @@ async def replace_variables(request: web.Request) -> web.Response:
     return await _set_variables(request, replace=True)
 
 
+def create(request: web.Request, user: User, fields: dict[str, Any]) -> Content:
+    """New content of a user's with these fields.
+
+    The name may be left out or empty (documented); it is a GUID then (inferred).
+    """
+    rights.check_publish(user)
+    content = Content(name=new_guid(), owner_guid=user.guid)
+    _change(content, fields)
+    return _save(request, content)
+
+
 async def change(request: web.Request, content: Content, fields: dict[str, Any]) -> Content:
     """Set these fields of a content item, and let them take effect; the item as it is then."""
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         # it may have been deployed since the request began
         current = session.get_one(Content, content.id)
     before = _settings(current)
@@ -134,7 +138,7 @@ async def change(request: web.Request, content: Content, fields: dict[str, Any])
     saved = _save(request, current)
     if _settings(saved) != before:
         # a process keeps the settings that it was started with
-        await rooms(request).deploys.replace(content.guid)
+        await services(request).deploys.replace(content.guid)
     return saved
 
 
@@ -149,7 +153,7 @@ async def set_variables(
 
     With `replace` all that are not named are removed.
     """
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         known = {
             variable.name: variable
             for variable in session.query(EnvironmentVariable).filter_by(content_guid=content.guid)
@@ -169,11 +173,11 @@ async def set_variables(
                 session.add(EnvironmentVariable(content_guid=content.guid, name=name, value=value))
     if changed:
         # a process keeps the environment that it was started with
-        await rooms(request).deploys.replace(content.guid)
+        await services(request).deploys.replace(content.guid)
 
 
 def variable_names(request: web.Request, content: Content) -> list[str]:
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         return list(
             session.scalars(
                 select(EnvironmentVariable.name)
@@ -223,7 +227,7 @@ async def _set_variables(request: web.Request, *, replace: bool) -> web.Response
 
 def _save(request: web.Request, content: Content) -> Content:
     try:
-        with rooms(request).store.session() as session:
+        with services(request).store.session() as session:
             saved = session.merge(content)
             session.flush()
             return saved
@@ -236,6 +240,9 @@ def _change(content: Content, fields: dict[str, Any]) -> None:
     for field, value in fields.items():
         match field:
             case "name":
+                if value == "":
+                    # Posit Publisher sends one, and leaves the name to the server
+                    continue
                 if not isinstance(value, str) or not _NAME.fullmatch(value):
                     raise BadRequest(
                         f"{value!r} cannot be a name: it takes 3 to 64 letters, digits, "
@@ -255,7 +262,7 @@ def _change(content: Content, fields: dict[str, Any]) -> None:
                     raise BadRequest("load_factor is not a number from 0 to 1.")
             case _ if field in COUNTS:
                 least = 1 if field in _FROM_ONE else 0
-                if not (value is None or (type(value) is int and least <= value <= 1 << 31)):
+                if not (value is None or (type(value) is int and least <= value <= MOST)):
                     raise BadRequest(f"{field} is not a whole number from {least} up.")
             case _ if field in NULL_FIELDS or field in _REFUSED:
                 if value:

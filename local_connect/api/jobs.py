@@ -1,4 +1,4 @@
-"""`v1/content/{guid}/jobs`: what content processes did and printed."""
+"""`v1/content/{guid}/jobs`: what content processes and builds did and printed."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Any
 
 from aiohttp import web
 
-from local_connect.api.common import caller, content_to_change, rooms, whole_number
+from local_connect.api.common import caller, content_to_change, services, whole_number
 from local_connect.errors import Conflict, NotFound
 from local_connect.records.store import Content, Job
-from local_connect.runtime.jobs import ACTIVE
+from local_connect.runtime.jobs import ACTIVE, BUILD
 
 routes = web.RouteTableDef()
 
@@ -18,7 +18,7 @@ routes = web.RouteTableDef()
 async def find_jobs(request: web.Request) -> web.Response:
     """Newest first."""
     content = content_to_change(request, caller(request))
-    jobs = rooms(request).jobs.find(content.guid)
+    jobs = services(request).jobs.find(content.guid)
     return web.json_response([_answer(job, content) for job in jobs])
 
 
@@ -30,12 +30,15 @@ async def get_job(request: web.Request) -> web.Response:
 
 @routes.delete("/__api__/v1/content/{guid}/jobs/{key}")
 async def kill_job(request: web.Request) -> web.Response:
-    """End the process; the next visitor gets another."""
+    """End the process, of which the next visitor gets another, or stop the build."""
     content = content_to_change(request, caller(request))
     job = _job_of(request, content)
     if job.status != ACTIVE:
         raise Conflict("This job has ended.", code=0)
-    await rooms(request).processes.kill(job.key)
+    if job.tag == BUILD:
+        services(request).deploys.stop_build(job.key)
+    else:
+        await services(request).processes.kill(job.key)
     return web.json_response(
         {"app_id": content.id, "app_guid": content.guid, "job_key": job.key}, status=202
     )
@@ -43,9 +46,9 @@ async def kill_job(request: web.Request) -> web.Response:
 
 @routes.get("/__api__/v1/content/{guid}/jobs/{key}/log")
 async def get_log(request: web.Request) -> web.Response:
-    """The lines that the process printed, the last `maxLogLines` where it is given."""
+    """The lines that it printed, the last `maxLogLines` where it is given."""
     content = content_to_change(request, caller(request))
-    entries = rooms(request).jobs.log(_job_of(request, content).key)
+    entries = services(request).jobs.log(_job_of(request, content).key)
     if limit := request.query.get("maxLogLines"):
         entries = entries[-max(1, whole_number(limit, "maxLogLines")) :]
     return web.json_response({"entries": entries})
@@ -57,13 +60,13 @@ async def download_log(request: web.Request) -> web.Response:
     content = content_to_change(request, caller(request))
     job = _job_of(request, content)
     return web.Response(
-        text="".join(f"{entry['data']}\n" for entry in rooms(request).jobs.log(job.key)),
+        text="".join(f"{entry['data']}\n" for entry in services(request).jobs.log(job.key)),
         headers={"Content-Disposition": f'attachment; filename="{job.key}.log"'},
     )
 
 
 def _job_of(request: web.Request, content: Content) -> Job:
-    for job in rooms(request).jobs.find(content.guid):
+    for job in services(request).jobs.find(content.guid):
         if job.key == request.match_info["key"]:
             return job
     raise NotFound("This content has no such job.")
@@ -79,7 +82,11 @@ def _answer(job: Job, content: Content) -> dict[str, Any]:
         "remote_id": None,
         "app_id": str(content.id),
         "app_guid": content.guid,
+        # newer names of the same
+        "content_id": str(content.id),
+        "content_guid": content.guid,
         "variant_id": "0",
+        "variant_key": "",
         "bundle_id": str(job.bundle_id),
         "start_time": job.start_time,
         "end_time": job.end_time,
@@ -93,4 +100,6 @@ def _answer(job: Job, content: Content) -> dict[str, Any]:
         "run_as": "",
         "queue_name": None,
         "tag": job.tag,
+        "error": None,
+        "skip_reason": None,
     }

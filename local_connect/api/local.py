@@ -6,7 +6,7 @@ from aiohttp import web
 
 from local_connect import __version__
 from local_connect.access import rights
-from local_connect.api.common import caller, rooms
+from local_connect.api.common import caller, services
 
 routes = web.RouteTableDef()
 
@@ -30,6 +30,6 @@ async def users(request: web.Request) -> web.Response:
                 "groups": [group.name for group in user.groups],
                 "api_key": user.api_key,
             }
-            for user in rooms(request).identities.all()
+            for user in services(request).identities.all()
         ]
     )

@@ -12,7 +12,7 @@ from local_connect.api.common import (
     content_of,
     content_to_change,
     json_object,
-    rooms,
+    services,
     whole_number,
 )
 from local_connect.errors import BadRequest, Conflict, Forbidden, NotFound
@@ -51,7 +51,7 @@ async def update_permission(request: web.Request) -> web.Response:
     _check(request, content, body)
     if body["principal_guid"] != permission.principal_guid:
         raise BadRequest("A permission's principal_guid does not change: make another permission.")
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         changed = session.get_one(Permission, permission.id)
         changed.role = body["role"]
     return web.json_response(_answer(changed))
@@ -74,7 +74,7 @@ def permit(request: web.Request, content: Content, fields: dict[str, Any]) -> Pe
         role=fields["role"],
     )
     try:
-        with rooms(request).store.session() as session:
+        with services(request).store.session() as session:
             session.add(permission)
     except IntegrityError:
         raise Conflict("This user or group is on the list already.") from None
@@ -84,12 +84,12 @@ def permit(request: web.Request, content: Content, fields: dict[str, Any]) -> Pe
 def forbid(request: web.Request, content: Content, permission_id: str) -> None:
     """Take a permission off the list."""
     permission = _permission_of(content, permission_id)
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         session.delete(session.get_one(Permission, permission.id))
 
 
 def _check(request: web.Request, content: Content, body: dict[str, Any]) -> None:
-    identities = rooms(request).identities
+    identities = services(request).identities
     guid, kind, role = (body.get(key) for key in ("principal_guid", "principal_type", "role"))
     if role not in _ROLES:
         raise BadRequest(f"role is not one of {', '.join(_ROLES)}.")

@@ -15,7 +15,7 @@ from local_connect.api.common import (
     content_of,
     content_to_change,
     json_object,
-    rooms,
+    services,
     whole_number,
 )
 from local_connect.errors import BadRequest, Conflict, NotFound
@@ -33,7 +33,7 @@ async def find_tags(request: web.Request) -> web.Response:
         query = query.filter_by(name=name)
     if parent_id := request.query.get("parent_id"):
         query = query.filter_by(parent_id=whole_number(parent_id, "parent_id"))
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         return web.json_response([tag_answer(tag) for tag in session.scalars(query)])
 
 
@@ -42,7 +42,7 @@ async def create_tag(request: web.Request) -> web.Response:
     rights.check_administrator(caller(request))
     body = await json_object(request)
     tag = Tag(name=_name(body), parent_id=None)
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         tag.parent_id = _parent(session, body)
     return web.json_response(tag_answer(_save(request, tag)))
 
@@ -50,7 +50,7 @@ async def create_tag(request: web.Request) -> web.Response:
 @routes.get("/__api__/v1/tags/{id}")
 async def get_tag(request: web.Request) -> web.Response:
     caller(request)
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         return web.json_response(tag_answer(_tag_of(request, session)))
 
 
@@ -59,7 +59,7 @@ async def update_tag(request: web.Request) -> web.Response:
     """Rename a tag, or move it below another."""
     rights.check_administrator(caller(request))
     body = await json_object(request)
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         tag = _tag_of(request, session)
         if "name" in body:
             tag.name = _name(body)
@@ -77,22 +77,24 @@ async def update_tag(request: web.Request) -> web.Response:
 async def delete_tag(request: web.Request) -> web.Response:
     """Delete a tag and all below it (documented in posit-sdk)."""
     rights.check_administrator(caller(request))
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         session.delete(_tag_of(request, session))
     return web.Response(status=204)
 
 
 @routes.get("/__api__/v1/tags/{id}/content")
 async def find_tagged(request: web.Request) -> web.Response:
-    """The content with this tag that the caller may see."""
+    """The content with this tag, or one below it, that the caller may see."""
     user = caller(request)
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         tag = _tag_of(request, session)
         tagged = session.scalars(
             select(Content)
             .join(ContentTag, ContentTag.content_guid == Content.guid)
-            .where(ContentTag.tag_id == tag.id)
+            .join(Tag, ContentTag.tag_id == Tag.id)
+            .where(Tag.id.in_(_with_descendants(session, tag.id)), Tag.parent_id.is_not(None))
             .order_by(Content.id)
+            .distinct()
         ).all()
     return web.json_response(
         [content_answer(request, item, user) for item in tagged if rights.may_see(user, item)]
@@ -102,31 +104,33 @@ async def find_tagged(request: web.Request) -> web.Response:
 @routes.get("/__api__/v1/content/{guid}/tags")
 async def find_tags_of_content(request: web.Request) -> web.Response:
     content = content_of(request, caller(request))
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         return web.json_response([tag_answer(tag) for tag in tags_of(session, content)])
 
 
 @routes.post("/__api__/v1/content/{guid}/tags")
 async def add_tag(request: web.Request) -> web.Response:
-    """Put a tag, and with it all above it, on content (documented in posit-sdk)."""
+    """Put a tag, and with it all above it but the category, on content (documented)."""
     content = content_to_change(request, caller(request))
     tag_id = whole_number(str((await json_object(request)).get("tag_id")), "tag_id")
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         tag = session.get(Tag, tag_id)
         if tag is None:
             raise NotFound(f"There is no tag {tag_id}.")
-        for above in _with_ancestors(session, tag):
+        if tag.parent_id is None:
+            raise BadRequest(f"{tag.name} is a category of tags: content has tags below it only.")
+        for above in _up_to_category(session, tag):
             session.merge(ContentTag(content_guid=content.guid, tag_id=above))
     return web.Response(status=204)
 
 
 @routes.delete("/__api__/v1/content/{guid}/tags/{id}")
 async def remove_tag(request: web.Request) -> web.Response:
-    """Take a tag off content, with all above and below it (above: documented in posit-sdk)."""
+    """Take a tag off content, with all below it; those above it stay (documented)."""
     content = content_to_change(request, caller(request))
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         tag = _tag_of(request, session)
-        for tag_id in {*_with_ancestors(session, tag), *_with_descendants(session, tag.id)}:
+        for tag_id in _with_descendants(session, tag.id):
             if held := session.get(ContentTag, (content.guid, tag_id)):
                 session.delete(held)
     return web.Response(status=204)
@@ -157,11 +161,12 @@ def _parent(session: Session, body: dict[str, Any]) -> int | None:
     return number
 
 
-def _with_ancestors(session: Session, tag: Tag) -> list[int]:
-    found = [tag.id]
+def _up_to_category(session: Session, tag: Tag) -> list[int]:
+    """The ids of a tag and of those above it, less the category at the top."""
+    found = []
     while tag.parent_id is not None:
-        tag = session.get_one(Tag, tag.parent_id)
         found.append(tag.id)
+        tag = session.get_one(Tag, tag.parent_id)
     return found
 
 
@@ -173,7 +178,7 @@ def _with_descendants(session: Session, tag_id: int) -> list[int]:
 
 
 def _save(request: web.Request, tag: Tag) -> Tag:
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         siblings = select(Tag).filter_by(name=tag.name, parent_id=tag.parent_id)
         if any(other.id != tag.id for other in session.scalars(siblings)):
             raise Conflict(f"There is a tag {tag.name} at this place already.")

@@ -12,7 +12,7 @@ from local_connect.api.common import (
     content_of,
     content_to_change,
     json_object,
-    rooms,
+    services,
 )
 from local_connect.errors import BadRequest, NotFound
 from local_connect.records.store import Vanity
@@ -24,13 +24,13 @@ routes = web.RouteTableDef()
 async def find_vanities(request: web.Request) -> web.Response:
     """Every vanity URL, for an administrator."""
     rights.check_administrator(caller(request))
-    return web.json_response([_answer(vanity) for vanity in rooms(request).vanities.all()])
+    return web.json_response([_answer(vanity) for vanity in services(request).vanities.all()])
 
 
 @routes.get("/__api__/v1/content/{guid}/vanity")
 async def get_vanity(request: web.Request) -> web.Response:
     content = content_of(request, caller(request))
-    vanity = rooms(request).vanities.get(content.guid)
+    vanity = services(request).vanities.get(content.guid)
     if vanity is None:
         raise NotFound("This content has no vanity URL.")
     return web.json_response(_answer(vanity))
@@ -49,13 +49,14 @@ async def set_vanity(request: web.Request) -> web.Response:
         raise BadRequest("force is neither true nor false.")
     if force:
         rights.check_administrator(user)
-    return web.json_response(_answer(rooms(request).vanities.set(content.guid, path, force=force)))
+    vanity = services(request).vanities.set(content.guid, path, force=force)
+    return web.json_response(_answer(vanity))
 
 
 @routes.delete("/__api__/v1/content/{guid}/vanity")
 async def delete_vanity(request: web.Request) -> web.Response:
     content = content_to_change(request, caller(request))
-    if not rooms(request).vanities.remove(content.guid):
+    if not services(request).vanities.remove(content.guid):
         raise NotFound("This content has no vanity URL.")
     return web.Response(status=204)
 

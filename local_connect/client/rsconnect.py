@@ -23,11 +23,11 @@ KEPT_OUT = {
     *(".hypothesis", ".idea", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".vscode"),
 }
 
-#: Files that come and go by themselves: bytecode, and what editors write beside a file.
-_PASSING = re.compile(r".*\.py[co]|.*~|\.#.*|#.*#|.*\.sw[a-z]|4913|\.DS_Store")
+#: Files that tools write and remove by themselves: bytecode, and those that editors keep.
+_TEMPORARY = re.compile(r".*\.py[co]|.*~|\.#.*|#.*#|.*\.sw[a-z]|4913|\.DS_Store")
 
-#: what would direct rsconnect elsewhere, or have it look into another repository
-_DIRECTING = ("CONNECT_", "RSCONNECT_", "SHINYAPPS_", "RSCLOUD_", "GIT_")
+#: variables by which rsconnect would deploy elsewhere, or git read another repository
+_NOT_INHERITED = ("CONNECT_", "RSCONNECT_", "SHINYAPPS_", "RSCLOUD_", "GIT_")
 
 #: it colours some of its lines even where it was asked not to
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -55,7 +55,7 @@ def environment(home: Path, variables: Mapping[str, str] | None = None) -> dict[
     """
     home.mkdir(parents=True, exist_ok=True)
     inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith(_DIRECTING)
+        name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)
     }
     return {
         **inherited,
@@ -108,7 +108,7 @@ def copy(source: Path, target: Path, *, leave_out: Path | None = None) -> str:
 def is_deployed(path: Path, source: Path) -> bool:
     """Whether a path in `source`, or `source` itself, has a name that is deployed."""
     parts = path.relative_to(source).parts
-    return not KEPT_OUT.intersection(parts) and not (parts and _PASSING.fullmatch(parts[-1]))
+    return not KEPT_OUT.intersection(parts) and not (parts and _TEMPORARY.fullmatch(parts[-1]))
 
 
 def _files(source: Path, leave_out: Path | None) -> Iterator[Path]:

@@ -321,7 +321,7 @@ class Content:
     def jobs(self) -> list[dict[str, Any]]:
         """Its processes as the API has them, the newest first."""
         jobs: list[dict[str, Any]] = self.call("GET", "/jobs")
-        return jobs
+        return [job for job in jobs if job["tag"].startswith("run_")]
 
     def printed(self, jobs: Iterable[dict[str, Any]]) -> str:
         """What these processes printed."""

@@ -166,10 +166,10 @@ class _Deployment:
         jobs = f"/__api__/v1/content/{self._guid}/jobs"
         async with self._client() as client:
             async with client.get(jobs) as answer:
-                found = await answer.json()
-            if not found:
+                processes = [job for job in await answer.json() if job["tag"].startswith("run_")]
+            if not processes:
                 return ""
-            async with client.get(f"{jobs}/{found[0]['key']}/log") as answer:
+            async with client.get(f"{jobs}/{processes[0]['key']}/log") as answer:
                 lines = [entry["data"] for entry in (await answer.json())["entries"]]
         return "\n".join(lines)
 

@@ -1,6 +1,10 @@
 """What runs inside content's own process, on content's own Python.
 
-Standard library and lent packages only, syntax of Python 3.9. It imports no other package of
+Its one rule: standard library and lent packages only, in the syntax of Python 3.9. Ruff checks the
+syntax, and tests/content/test_pythons.py runs it on every Python of the machine.
+
+Lent are waitress, or uvicorn and what that needs: `process.py` imports them from the server's
+installation and then takes them out of the app's reach. It imports no other package of
 local-connect: the server starts `process.py` and `lifeline.py` as scripts, by their paths, and
 `process.py` loads `wsgi.py` or `asgi.py` by its path too.
 """

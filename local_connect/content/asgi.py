@@ -9,8 +9,11 @@ import asyncio
 import json
 import os
 import socket
+import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -28,6 +31,8 @@ class Server:
 
     def __init__(self, ready: Callable[[], None]) -> None:
         self._app: Any = None
+        self._reading: Any = None
+        self._show: Any = None
         config = uvicorn.Config(
             self._serve,
             interface="asgi3",
@@ -50,8 +55,18 @@ class Server:
         config.load()
         self._server = _Listening(config, ready)
 
-    def run(self, load: Callable[[], Any], path: str) -> None:
-        """Serve what `load` gives, at a socket that only this user can connect to."""
+    def run(
+        self,
+        load: Callable[[], Any],
+        fit: Callable[[Any], Any],
+        show: Callable[[BaseException], None],
+        path: str,
+    ) -> None:
+        """Serve what `load` gives, at a socket that only this user can connect to.
+
+        `fit` says how a scope must read for that app, see `mounts.py`; `show` prints an error of
+        it. Exits with 3, as uvicorn does, where the app refuses to start.
+        """
         umask = os.umask(0o177)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         listener.bind(path)
@@ -60,18 +75,75 @@ class Server:
         async def serve() -> None:
             # in the loop that it will run in, as uvicorn does it
             self._app = load()
+            self._reading = fit(self._app)
+            self._show = show
             await self._server.serve([listener])
 
         with listener:
             asyncio.run(serve())
+        if not self._server.started:
+            sys.exit(3)
 
     async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "lifespan":
-            decide(scope)
-        if scope["type"] == "http" and is_root(scope):
-            await lead_to_console(self._app, scope, receive, send)
-        else:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, partial(self._tell, send))
+            return
+        mount = decide(scope)
+        below = scope["path"][len(mount) :]
+        self._reading.put(scope, mount, below, scope["raw_path"][len(mount) :])
+        if scope["type"] == "websocket":
             await self._app(scope, receive, send)
+        elif scope["method"] in ("GET", "HEAD") and below == "/":
+            await self._lead_to_console(mount, scope, receive, send)
+        else:
+            await self._app(scope, receive, keep_below(mount, scope, below, send))
+
+    async def _tell(self, send: Any, message: Any) -> None:
+        """Show the error for which an app does not start, which it may not say itself."""
+        error = sys.exc_info()[1]
+        if message["type"] == "lifespan.startup.failed" and error:
+            self._show(error)
+            message = {**message, "message": ""}
+        await send(message)
+
+    async def _lead_to_console(
+        self, mount: str, scope: dict[str, Any], receive: Any, send: Any
+    ) -> None:
+        """Lead a visitor of an app without a `GET /` to its docs, as Connect does (documented)."""
+        visit = {**scope, "headers": [*scope["headers"]]}
+        replaced = False
+
+        async def answer(message: Any) -> None:
+            nonlocal replaced
+            missing = message["type"] == "http.response.start" and message["status"] in (404, 405)
+            if missing and await self._has_console(mount, visit):
+                replaced = True
+                headers = [
+                    (b"location", f"{mount}{CONSOLE}".encode()),
+                    (b"content-length", b"0"),
+                ]
+                await send({"type": "http.response.start", "status": 307, "headers": headers})
+                await send({"type": "http.response.body"})
+            elif not replaced:
+                await send(message)
+
+        await self._app(scope, receive, answer)
+
+    async def _has_console(self, mount: str, visit: dict[str, Any]) -> bool:
+        """Whether this visitor would find a console there."""
+        scope = {**visit, "method": "GET", "query_string": b""}
+        self._reading.put(scope, mount, CONSOLE, CONSOLE.encode())
+        statuses = []
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                statuses.append(message["status"])
+
+        await self._app(scope, receive, send)
+        return statuses == [200]
 
 
 class _Listening(uvicorn.Server):
@@ -85,10 +157,10 @@ class _Listening(uvicorn.Server):
             self._ready()
 
 
-def decide(scope: dict[str, Any]) -> None:
-    """Put into the scope what the gateway decided on: mount, host, scheme, client.
+def decide(scope: dict[str, Any]) -> str:
+    """Put into the scope what the gateway decided on: host, scheme, client. The mount is returned.
 
-    The path holds the mount, as ASGI has it, and Starlette since 0.33.
+    The path holds the mount.
     """
     decided = json.loads(dict(scope["headers"])[ENVIRON_HEADER])
     headers = [(name, value) for name, value in scope["headers"] if name != ENVIRON_HEADER]
@@ -98,49 +170,31 @@ def decide(scope: dict[str, Any]) -> None:
             plain = name.replace("HTTP_", "", 1).replace("_", "-").lower()
             headers.append((plain.encode(), value.encode("latin-1")))
     scope["headers"] = headers
-    scope["root_path"] = decided["SCRIPT_NAME"]
     secure = decided["wsgi.url_scheme"] == "https"
     scope["scheme"] = ("ws" if scope["type"] == "websocket" else "http") + ("s" if secure else "")
     scope["server"] = (decided["SERVER_NAME"], int(decided["SERVER_PORT"]))
     scope["client"] = (decided["REMOTE_ADDR"], int(decided["REMOTE_PORT"] or 0))
+    return str(decided["SCRIPT_NAME"])
 
 
-def is_root(scope: dict[str, Any]) -> bool:
-    return scope["method"] in ("GET", "HEAD") and scope["path"] == f"{scope['root_path']}/"
+def keep_below(mount: str, scope: dict[str, Any], below: str, send: Any) -> Any:
+    """Give the mount to a redirect that only adds a slash to the path.
 
+    An app that knows no mount, and some frameworks, would lead their visitors out of the content.
+    """
 
-async def lead_to_console(app: Any, scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Lead a visitor of an app without a `GET /` to its console, as Connect does (documented)."""
-    visit = {**scope, "headers": [*scope["headers"]]}
-    replaced = False
+    def placed(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+        if name.lower() == b"location":
+            url = urlsplit(value.decode("latin-1"))
+            host = dict(scope["headers"])[b"host"].decode("latin-1")
+            if url.netloc in ("", host) and unquote(url.path) == f"{below}/":
+                value = url._replace(path=mount + url.path).geturl().encode("latin-1")
+        return name, value
 
     async def answer(message: Any) -> None:
-        nonlocal replaced
-        missing = message["type"] == "http.response.start" and message["status"] in (404, 405)
-        if missing and await has_console(app, visit):
-            replaced = True
-            location = (visit["root_path"] + CONSOLE).encode()
-            headers = [(b"location", location), (b"content-length", b"0")]
-            await send({"type": "http.response.start", "status": 307, "headers": headers})
-            await send({"type": "http.response.body"})
-        elif not replaced:
-            await send(message)
+        if message["type"] == "http.response.start" and 300 <= message["status"] < 400:
+            headers = [placed(*header) for header in message.get("headers", ())]
+            message = {**message, "headers": headers}
+        await send(message)
 
-    await app(scope, receive, answer)
-
-
-async def has_console(app: Any, visit: dict[str, Any]) -> bool:
-    """Whether this visitor would find a console there."""
-    path = visit["root_path"] + CONSOLE
-    scope = {**visit, "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b""}
-    statuses = []
-
-    async def receive() -> Any:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: Any) -> None:
-        if message["type"] == "http.response.start":
-            statuses.append(message["status"])
-
-    await app(scope, receive, send)
-    return statuses == [200]
+    return answer

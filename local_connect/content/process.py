@@ -2,10 +2,9 @@
 
 Started by `runtime.processes` as a script, with the content's interpreter and the bundle's
 directory as working directory. It must run on every Python that content may ask
-for, so it uses no syntax newer than Python 3.9's. A WSGI app is served by the standard library;
-the packages that serve an ASGI app are borrowed from the server's installation: nothing else of
-that is within reach of the app, and neither are they, so it gets its own where it has one of the
-same name.
+for, so it uses no syntax newer than Python 3.9's. The packages that serve the app, waitress or
+uvicorn, are borrowed from the server's installation: nothing else of that is within reach of the
+app, and neither are they, so it gets its own where it has one of the same name.
 
 It says `ready` on the socket it inherits once it listens, and ends itself and its
 children when the other end of that socket is gone: a content process never outlives
@@ -14,8 +13,10 @@ its server, however the server died.
 
 from __future__ import annotations
 
+import _thread
 import argparse
 import contextlib
+import faulthandler
 import importlib
 import importlib.machinery
 import importlib.util
@@ -26,8 +27,6 @@ import os
 import signal
 import socket
 import sys
-import threading
-import traceback
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
@@ -48,44 +47,79 @@ CONSOLE_MARKS = (b"swagger", b"redoc", b"rapidoc", b"openapi")
 #: bytes of a page in which they are looked for
 CONSOLE_BYTES = 1 << 16
 
+#: the event loop of an ASGI app
+event_loop: Any = None
+
+#: whether SIGTERM has come
+stopping = False
+
 
 def main() -> None:
     arguments = parse_arguments()
     lifeline = socket.socket(fileno=arguments.lifeline)
-    threading.Thread(target=end_with_server, args=(lifeline,), daemon=True).start()
+    # no `threading.Thread`: gevent replaces locks only in a process that has no other of these
+    _thread.start_new_thread(end_with_server, (lifeline, _thread.get_ident()))
+    # whatever kills this process from inside, Python says where the app was
+    faulthandler.enable(all_threads=False)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     # the app sees its own directory first, not the directory of this file
     sys.path[0] = os.getcwd()  # noqa: PTH109 (the path is text)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    hide_options(arguments.entrypoint)
+    signal.signal(signal.SIGTERM, stop)
     run = run_asgi if arguments.app_mode == "python-fastapi" else run_wsgi
     run(arguments, lambda: lifeline.sendall(b"ready\n"))
 
 
 def run_wsgi(arguments: argparse.Namespace, ready: Callable[[], None]) -> None:
-    wsgi = load_server(arguments)
+    with borrowed(arguments.packages):
+        wsgi = load_server(arguments)
     app = load_app_or_exit(arguments.entrypoint, check_wsgi)
-    app = environ_middleware(root_api_console_middleware(app))
-    server = wsgi.Server(app, show, threads=arguments.threads)
-    server.listen(arguments.socket)
-    ready()
-    while True:
-        signal.pause()
+    wsgi.serve(
+        environ_middleware(root_api_console_middleware(app)),
+        show,
+        path=arguments.socket,
+        threads=arguments.threads,
+        ready=ready,
+        stopping=lambda: stopping,
+    )
 
 
 def run_asgi(arguments: argparse.Namespace, ready: Callable[[], None]) -> None:
+    mounts = load_beside("mounts")
     with borrowed(arguments.packages):
         asgi = load_server(arguments)
         server = asgi.Server(ready)
-    server.run(lambda: load_app_or_exit(arguments.entrypoint, check_asgi), arguments.socket)
+
+    import asyncio
+
+    def load() -> Any:
+        global event_loop
+        event_loop = asyncio.get_running_loop()
+        return load_app_or_exit(arguments.entrypoint, check_asgi)
+
+    server.run(load, mounts.fit, show, arguments.socket)
 
 
-def load_server(arguments: argparse.Namespace) -> Any:
+def load_server(arguments: argparse.Namespace) -> ModuleType:
     """The module that serves this type of content: of the server's installation, as this one is."""
-    spec = importlib.util.spec_from_file_location("content_server", arguments.server)
-    assert spec is not None  # noqa: S101 (it is beside this file)
+    return load_file("content_server", arguments.server)
+
+
+def load_beside(name: str) -> ModuleType:
+    """A module of the server's installation that lies beside this one."""
+    directory = os.path.dirname(__file__)  # noqa: PTH120 (the path is text)
+    return load_file(f"content_{name}", os.path.join(directory, f"{name}.py"))  # noqa: PTH118
+
+
+def load_file(name: str, path: str, *, importable: bool = False) -> ModuleType:
+    """The module in this file, whatever is on `sys.path`; others import it only if they may."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None  # noqa: S101 (it is a Python file)
     assert spec.loader is not None  # noqa: S101
     module = importlib.util.module_from_spec(spec)
+    if importable:
+        sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
 
@@ -102,11 +136,40 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def end_with_server(lifeline: socket.socket) -> None:
-    """Wait until the server is gone, then end this process and all that it started."""
-    with contextlib.suppress(OSError):
-        lifeline.recv(1)
-    os.killpg(os.getpgid(0), signal.SIGKILL)
+def hide_options(entrypoint: str) -> None:
+    """Let the app see no options of ours where it looks for its own.
+
+    What it sees under Connect is not known. Here it is what Python would show it if its file were
+    run as a script (inferred).
+    """
+    name = entrypoint.partition(":")[0]
+    file = file_named(name) or os.path.join(os.getcwd(), *name.split(".")) + ".py"  # noqa: PTH109, PTH118
+    sys.argv[:] = [file]
+    if hasattr(sys, "orig_argv"):
+        sys.orig_argv[:] = [sys.executable, file]
+
+
+def stop(*_: object) -> None:
+    """End this process as SIGTERM asks for, with what the app has registered for its end."""
+    global stopping
+    stopping = True
+    sys.exit(0)
+
+
+def end_with_server(lifeline: socket.socket, main_thread: int) -> None:
+    """Wait until the server is gone, then end this process and all that it started.
+
+    A server that has waited too long for the app asks meanwhile what that is at; where this thread
+    cannot answer, it aborts the thread of the app.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGABRT})
+    try:
+        with contextlib.suppress(OSError):
+            while lifeline.recv(1):
+                gist = failures.show_hanging(main_thread, event_loop)
+                lifeline.sendall(f"{gist}\n".encode("utf-8", "replace"))
+    finally:
+        os.killpg(os.getpgid(0), signal.SIGKILL)
 
 
 @contextlib.contextmanager
@@ -138,15 +201,19 @@ def load_app_or_exit(entrypoint: str, check: Callable[[str, Any], None]) -> Any:
         app = load_app(entrypoint)
         check(entrypoint, app)
         return app
-    except Exception as error:
+    except SystemExit as error:
+        failures.show_exit(error)
+        sys.exit(1 if isinstance(error.code, str) else error.code)
+    except BaseException as error:
         show(error)
         sys.exit(1)
 
 
 def load_app(entrypoint: str) -> Any:
-    """The app that `module[:object]` names; a factory is called."""
+    """The app that `module[:object]` or `file.py[:object]` names; a factory is called."""
     module_name, _, names = entrypoint.partition(":")
-    target: Any = importlib.import_module(module_name)
+    file = file_named(module_name)
+    target: Any = import_file(file) if file else importlib.import_module(module_name)
     if not names:
         names = usual_name(target)
     for name in names.replace("()", "").split("."):
@@ -161,6 +228,36 @@ def load_app(entrypoint: str) -> Any:
     if not callable(target):
         raise TypeError(f"The entry point {entrypoint} is a {type(target).__name__}, not an app.")
     return target
+
+
+def file_named(name: str) -> str | None:
+    """The path of the file that an entry point names, such as `src/main.py`, if it names one."""
+    name = name.replace("\\", "/")
+    if not name.endswith(".py") and "/" not in name:
+        return None
+    return os.path.abspath(name if name.endswith(".py") else f"{name}.py")  # noqa: PTH100
+
+
+def import_file(path: str) -> ModuleType:
+    """The module in a file of the bundle, which may be in a directory and have any name.
+
+    It can import what is in the bundle's directory and, after that, what is in its own: what
+    Connect puts on `sys.path` then is not known, and both are found in apps (inferred).
+    """
+    if not os.path.isfile(path):  # noqa: PTH113 (the path is text)
+        bundle = os.getcwd()  # noqa: PTH109
+        raise FileNotFoundError(
+            f"The entry point names the file {os.path.relpath(path, bundle)}, "
+            "which the bundle does not have."
+        )
+    directory = os.path.dirname(path)  # noqa: PTH120
+    if directory not in sys.path:
+        sys.path.insert(1, directory)
+    name = os.path.relpath(path)[: -len(".py")].replace(os.sep, ".")
+    while name in sys.modules:
+        # a module that Python itself has loaded, such as `signal`
+        name += "_"
+    return load_file(name, path, importable=True)
 
 
 def check_wsgi(entrypoint: str, app: Any) -> None:
@@ -330,14 +427,8 @@ def without_body(answer: Any) -> list[bytes]:
     return []
 
 
-def show(error: BaseException) -> None:
-    """Print the app's own traceback, without the frames of the server's."""
-    frames = error.__traceback__
-    ours = (os.path.dirname(__file__), "importlib")  # noqa: PTH120 (the path is text)
-    while frames and any(part in frames.tb_frame.f_code.co_filename for part in ours):
-        frames = frames.tb_next
-    print("".join(traceback.format_exception(type(error), error, frames)), end="", file=sys.stderr)
-
+failures = load_beside("failures")
+show = failures.show
 
 if __name__ == "__main__":
     main()

@@ -12,6 +12,6 @@ May import `gateway`, `api`, `runtime`, `access`, `records` and `content`.
 
 from __future__ import annotations
 
-from local_connect.dashboard import actions, live, views
+from local_connect.dashboard import actions, claim, live, views
 
-routes = (*views.routes, *live.routes, *actions.routes)
+routes = (*views.routes, *live.routes, *actions.routes, *claim.routes)

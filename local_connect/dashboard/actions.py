@@ -9,8 +9,8 @@ from aiohttp import web
 from local_connect.access import rights
 from local_connect.api import content as content_api
 from local_connect.api import permissions as permissions_api
-from local_connect.api.common import rooms, whole_number
-from local_connect.dashboard import pages, sights
+from local_connect.api.common import services, whole_number
+from local_connect.dashboard import as_seen_by, pages
 from local_connect.dashboard.items import Item, see
 from local_connect.dashboard.views import show_overview, show_settings
 from local_connect.errors import ApiError, Forbidden, NotFound
@@ -23,7 +23,7 @@ routes = web.RouteTableDef()
 async def act(request: web.Request) -> web.Response:
     """Change something, as a form of one of the pages asks, and go back to the page."""
     form = await pages.read_form(request)
-    viewer = rooms(request).identities.from_form(form["token"])
+    viewer = services(request).identities.from_form(form["token"])
     action = _ACTIONS.get(request.match_info["action"])
     if action is None:
         raise NotFound("There is no such form.")
@@ -43,7 +43,7 @@ async def _activate(
 ) -> web.Response:
     rights.check_change(viewer, item.content)
     bundle_id = whole_number(form.get("bundle_id", ""), "The bundle's id")
-    deploys = rooms(request).deploys
+    deploys = services(request).deploys
     deploys.check(item.content.guid, bundle_id)
     deploys.start(viewer.guid, item.content.guid, bundle_id, activate=True)
     return _to(f"{item.page}logs")
@@ -80,7 +80,7 @@ async def _set_vanity(
     request: web.Request, item: Item, viewer: User, form: dict[str, str]
 ) -> web.Response:
     rights.check_change(viewer, item.content)
-    vanities = rooms(request).vanities
+    vanities = services(request).vanities
     if path := form.get("path", "").strip():
         vanities.set(item.content.guid, path, force=False)
     else:
@@ -106,7 +106,7 @@ async def _ask(
     """Show what every identity gets from a path of the content."""
     if not item.may_open and not item.may_change:
         raise Forbidden(f"{viewer.username} may not open this content.")
-    found = await sights.ask(request, item.content, form.get("path", "").strip())
+    found = await as_seen_by.ask(request, item.content, form.get("path", "").strip())
     return show_overview(request, item, form=form, found=found)
 
 

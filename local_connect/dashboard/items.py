@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from local_connect.access import rights
 from local_connect.access.addresses import DASHBOARD
-from local_connect.api.common import rooms
+from local_connect.api.common import services
 from local_connect.errors import NotFound, Unauthenticated
 from local_connect.records.store import Content, Deployment, User
 
@@ -40,7 +40,7 @@ class Item:
 def visible(request: web.Request, viewer: User | None) -> list[Content]:
     """The content that the viewer may see, the newest deployment first."""
     query = select(Content).order_by(Content.last_deployed_time.desc(), Content.id.desc())
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         found = session.scalars(query).all()
     return [content for content in found if _may_see(viewer, content)]
 
@@ -51,7 +51,7 @@ def _may_see(viewer: User | None, content: Content) -> bool:
 
 def see(request: web.Request, viewer: User | None, guid: str) -> Item:
     """The content of that GUID, if the viewer may see it."""
-    with rooms(request).store.session() as session:
+    with services(request).store.session() as session:
         content = session.query(Content).filter_by(guid=guid).one_or_none()
     if content is not None and viewer is None and not rights.may_open(None, content):
         raise Unauthenticated("This content is not open to everyone.")
@@ -70,13 +70,13 @@ def see_to_change(request: web.Request, viewer: User | None, guid: str) -> Item:
 
 
 def describe(request: web.Request, content: Content, viewer: User | None) -> Item:
-    vanity = rooms(request).vanities.get(content.guid)
+    vanity = services(request).vanities.get(content.guid)
     return Item(
         content=content,
         owner=username(request, content.owner_guid),
         state=state_of(request, content),
         path=vanity.path if vanity else f"/content/{content.guid}/",
-        runs=rooms(request).deploys.requirements(content),
+        runs=services(request).deploys.requirements(content),
         may_open=rights.may_open(viewer, content),
         may_change=viewer is not None
         and viewer.user_role != "viewer"
@@ -86,8 +86,8 @@ def describe(request: web.Request, content: Content, viewer: User | None) -> Ite
 
 def state_of(request: web.Request, content: Content) -> str:
     """As `Deploys.state` has it, but `failed` for what was deployed and never came up."""
-    state = rooms(request).deploys.state(content)
-    newest = rooms(request).history.find(content.guid)[:1] if state == "empty" else []
+    state = services(request).deploys.state(content)
+    newest = services(request).history.find(content.guid)[:1] if state == "empty" else []
     return "failed" if any(fault_of(request, deployment) for deployment in newest) else state
 
 
@@ -97,10 +97,10 @@ def fault_of(request: web.Request, deployment: Deployment) -> str:
         return deployment.error
     if deployment.kind == "build" or deployment.end_time is None:
         return ""
-    state = rooms(request).processes.state(deployment.bundle_id)
+    state = services(request).processes.state(deployment.bundle_id)
     return "The app did not start." if state == "failed" else ""
 
 
 def username(request: web.Request, guid: str) -> str:
-    user = rooms(request).identities.get(guid)
+    user = services(request).identities.get(guid)
     return user.username if user else "somebody who is gone"

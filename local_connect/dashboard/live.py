@@ -1,4 +1,4 @@
-"""News for the pages that are open."""
+"""Server-sent events for the pages that are open: states of content, and lines of logs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from aiohttp import web
 
-from local_connect.api.common import rooms, whole_number
+from local_connect.api.common import services, whole_number
 from local_connect.dashboard import logs
 from local_connect.dashboard.items import see_to_change, state_of, visible
 from local_connect.errors import ApiError
@@ -21,13 +21,13 @@ _PERIOD = 0.5
 
 @routes.get("/connect/live", allow_head=False)
 async def live(request: web.Request) -> web.StreamResponse:
-    """News for an open page, as server-sent events.
+    """The stream of events of one open page.
 
     `states` carries the state of each content item, by GUID; `lines` what a log has got
     since line `from`; `end` that the log is at its end.
     """
     token = request.query.get("token", "")
-    viewer = rooms(request).identities.from_form(token)
+    viewer = services(request).identities.from_form(token)
     guid, name = request.query.get("guid"), request.query.get("log")
     sent = whole_number(request.query.get("from", "0"), "from")
     if guid and name:
@@ -44,7 +44,7 @@ async def live(request: web.Request) -> web.StreamResponse:
     states: dict[str, str] = {}
     # once the answer has begun, all that a refusal can do is to end it
     with suppress(ApiError):
-        while rooms(request).identities.from_form(token) == viewer:
+        while services(request).identities.from_form(token) == viewer:
             now = {
                 content.guid: state_of(request, content)
                 for content in visible(request, viewer)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from local_connect.api.common import rooms
+from local_connect.api.common import services
 from local_connect.dashboard.items import fault_of, username
 from local_connect.records.store import Content, Deployment, Job
-from local_connect.runtime.jobs import ACTIVE
+from local_connect.runtime.jobs import ACTIVE, BUILD
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,9 @@ class Entry:
 
 def find(request: web.Request, content: Content) -> list[Entry]:
     """The logs of a content item, newest first."""
-    deployments = rooms(request).history.find(content.guid)
-    jobs = rooms(request).jobs.find(content.guid)
+    deployments = services(request).history.find(content.guid)
+    # what a build printed is in the log of its deployment
+    jobs = [job for job in services(request).jobs.find(content.guid) if job.tag != BUILD]
     entries = [
         *(_of_deployment(request, deployment) for deployment in deployments),
         *(_of_job(request, job) for job in jobs),
@@ -78,7 +79,7 @@ def _of_deployment(request: web.Request, deployment: Deployment) -> Entry:
 
     def lines() -> list[Line]:
         if deployment.end_time is None:
-            output = rooms(request).tasks.get(deployment.task_id).output
+            output = services(request).tasks.get(deployment.task_id).output
         else:
             output = deployment.output.splitlines()
         return [Line(text) for text in output]
@@ -103,7 +104,7 @@ def _of_job(request: web.Request, job: Job) -> Entry:
     def lines() -> list[Line]:
         return [
             Line(line["data"], line["timestamp"][11:19])
-            for line in rooms(request).jobs.log(job.key)
+            for line in services(request).jobs.log(job.key)
         ]
 
     return Entry(

@@ -18,7 +18,7 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from local_connect.access.addresses import DASHBOARD, SIGN_IN
-from local_connect.api.common import rooms
+from local_connect.api.common import in_time, patience, services
 from local_connect.errors import ApiError, BadRequest, Forbidden, NotDeployed
 from local_connect.records.store import User
 
@@ -83,7 +83,7 @@ async def sign_in_page(request: web.Request) -> web.Response:
 @routes.post(SIGN_IN)
 async def sign_in(request: web.Request) -> web.Response:
     """Start the session of the chosen identity, or end the one there is."""
-    identities = rooms(request).identities
+    identities = services(request).identities
     form = await read_form(request)
     username = form.get("username")
     if username is None:
@@ -110,7 +110,7 @@ async def static(request: web.Request) -> web.FileResponse:
 
 @routes.get("/favicon.ico")
 async def icon(_request: web.Request) -> web.FileResponse:
-    """What a browser asks for by itself on every page, content's too."""
+    """The icon that a browser asks for on every page, those of content too."""
     return web.FileResponse(_STATIC / "favicon.svg")
 
 
@@ -131,7 +131,7 @@ def refuse(request: web.Request, refusal: ApiError, viewer: User | None) -> web.
     return _render(
         "refused.html",
         status=refusal.status,
-        # anyone's script may fetch this page, so it has no form
+        # scripts of content can fetch this page at their own address, so it has no form
         token="",
         title=HTTPStatus(refusal.status).phrase,
         error=refusal.error,
@@ -151,11 +151,17 @@ def check_window(request: web.Request) -> None:
 async def read_form(request: web.Request) -> dict[str, str]:
     """The fields of a form that a page of ours has sent; its `token` is yet to be looked up."""
     check_window(request)
-    fields = await request.post()
+    try:
+        fields = await in_time(request.post(), patience(request))
+    except (ApiError, ConnectionError, web.HTTPException):
+        raise
+    except Exception as error:
+        # aiohttp does not say what it raises for a form that is not one
+        raise BadRequest(f"The form cannot be read: {error}.") from error
     form = {name: value for name, value in fields.items() if isinstance(value, str)}
     if "token" not in form:
         raise BadRequest("The form is not whole.")
-    # a sandboxed page's form comes from no origin; that it is ours, the token shows
+    # our pages are sandboxed, so their forms come from the origin "null"; the token identifies them
     if request.headers.get("Origin", "null") != "null":
         raise Forbidden("This form is not from a page of this server.")
     return form
@@ -176,7 +182,7 @@ def page(
     `here` is the path that the visitor comes back to as that other. A page that answers
     a form has the form's `token`, and so stays with its visitor.
     """
-    identities = rooms(request).identities
+    identities = services(request).identities
     token = token or identities.open_form(request)
     return _render(
         template,

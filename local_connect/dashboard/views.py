@@ -9,8 +9,9 @@ from sqlalchemy import select
 
 from local_connect.access.addresses import DASHBOARD
 from local_connect.api import content as content_api
-from local_connect.api.common import rooms
+from local_connect.api.common import services
 from local_connect.dashboard import logs, pages
+from local_connect.dashboard.as_seen_by import AsSeenBy
 from local_connect.dashboard.items import (
     Item,
     describe,
@@ -20,7 +21,6 @@ from local_connect.dashboard.items import (
     username,
     visible,
 )
-from local_connect.dashboard.sights import Sight
 from local_connect.errors import ApiError, NotFound
 from local_connect.records.store import Bundle
 
@@ -36,9 +36,9 @@ async def to_home(_request: web.Request) -> web.Response:
 async def home(request: web.Request) -> web.Response:
     """All content that the viewer may see, the newest deployment first."""
     pages.check_window(request)
-    viewer = rooms(request).identities.from_session(request)
+    viewer = services(request).identities.from_session(request)
     items = [describe(request, content, viewer) for content in visible(request, viewer)]
-    base = rooms(request).addresses.base_url(request)
+    base = services(request).addresses.base_url(request)
     return pages.page(request, "home.html", here=DASHBOARD, items=items, base=base)
 
 
@@ -51,7 +51,7 @@ async def to_item(request: web.Request) -> web.Response:
 async def overview(request: web.Request) -> web.Response:
     """How to call it, who sees what, and its bundles."""
     pages.check_window(request)
-    viewer = rooms(request).identities.from_session(request)
+    viewer = services(request).identities.from_session(request)
     return show_overview(request, see(request, viewer, request.match_info["guid"]))
 
 
@@ -59,7 +59,7 @@ async def overview(request: web.Request) -> web.Response:
 async def show_logs(request: web.Request) -> web.Response:
     """What deployments and processes printed; `log` names one, else it is the most telling."""
     pages.check_window(request)
-    viewer = rooms(request).identities.from_session(request)
+    viewer = services(request).identities.from_session(request)
     item = see_to_change(request, viewer, request.match_info["guid"])
     entries = logs.find(request, item.content)
     name = request.query.get("log") or logs.most_telling(entries)
@@ -81,7 +81,7 @@ async def show_logs(request: web.Request) -> web.Response:
 async def settings(request: web.Request) -> web.Response:
     """Who may open it, its addresses and its environment variables."""
     pages.check_window(request)
-    viewer = rooms(request).identities.from_session(request)
+    viewer = services(request).identities.from_session(request)
     return show_settings(request, see_to_change(request, viewer, request.match_info["guid"]))
 
 
@@ -91,13 +91,13 @@ def show_overview(
     *,
     form: dict[str, str] | None = None,
     refusal: ApiError | None = None,
-    found: list[Sight] | None = None,
+    found: list[AsSeenBy] | None = None,
 ) -> web.Response:
     """The overview, also as the answer to one of its forms."""
     form = form or {}
     bundles: list[dict[str, Any]] = []
     if item.may_change:
-        with rooms(request).store.session() as session:
+        with services(request).store.session() as session:
             records = session.scalars(
                 select(Bundle).filter_by(content_guid=item.content.guid).order_by(Bundle.id.desc())
             ).all()
@@ -105,7 +105,7 @@ def show_overview(
             {"record": bundle, "by": username(request, bundle.created_by)} for bundle in records
         ]
     last = next(
-        (d for d in rooms(request).history.find(item.content.guid) if d.kind == "deploy"), None
+        (d for d in services(request).history.find(item.content.guid) if d.kind == "deploy"), None
     )
     return pages.page(
         request,
@@ -115,13 +115,13 @@ def show_overview(
         status=refusal.status if refusal else 200,
         refusal=refusal,
         item=item,
-        url=f"{rooms(request).addresses.base_url(request)}{item.path}",
+        url=f"{services(request).addresses.base_url(request)}{item.path}",
         bundles=bundles,
         fault=fault_of(request, last) if last and item.may_change else "",
         is_last_active=bool(last and last.bundle_id == item.content.bundle_id),
         asked=form.get("path", ""),
-        sights=found,
-        identities=len(rooms(request).identities.all()),
+        as_seen_by=found,
+        identities=len(services(request).identities.all()),
     )
 
 
@@ -134,10 +134,10 @@ def show_settings(
 ) -> web.Response:
     """The settings, also as the answer to one of their forms that is refused."""
     form = form or {}
-    identities = rooms(request).identities
+    identities = services(request).identities
     listed = {permission.principal_guid for permission in item.content.permissions}
     names = {group.guid: group.name for group in identities.groups()}
-    vanity = rooms(request).vanities.get(item.content.guid)
+    vanity = services(request).vanities.get(item.content.guid)
     return pages.page(
         request,
         "settings.html",
@@ -146,7 +146,7 @@ def show_settings(
         status=refusal.status if refusal else 200,
         refusal=refusal,
         item=item,
-        base=rooms(request).addresses.base_url(request),
+        base=services(request).addresses.base_url(request),
         permissions=[
             {
                 "record": permission,

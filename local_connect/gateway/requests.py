@@ -10,14 +10,13 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack
 from functools import lru_cache, wraps
 from typing import NamedTuple, TypeVar
 from weakref import WeakSet
 
 import aiohttp
 from aiohttp import HttpVersion11, WSCloseCode, web
-from aiohttp.helpers import rfc822_formatted_time
-from aiohttp.http import SERVER_SOFTWARE
 from multidict import CIMultiDict, MultiMapping
 from yarl import URL
 
@@ -30,13 +29,15 @@ from local_connect.access.identity import (
     wants_page,
     without_session,
 )
+from local_connect.access.tokens import HEADERS as TOKEN_HEADERS
 from local_connect.access.vanities import Vanities
+from local_connect.api.common import in_time
 from local_connect.errors import ApiError, NotDeployed, NotFound
 from local_connect.gateway import websockets
 from local_connect.records.store import Bundle, Content, Store, User
 from local_connect.runtime.deploys import Deploys
 from local_connect.runtime.processes import ContentProcess, Launch, ProcessFailed, ProcessTooSlow
-from local_connect.runtime.upstream import Answer, BrokenOff, NotHttp, NotTaken, Silent, Unreachable
+from local_connect.runtime.upstream import Answer, BrokenOff, NotHttp, NotTaken, Unreachable
 
 CREDENTIALS_HEADER = "RStudio-Connect-Credentials"
 
@@ -78,9 +79,6 @@ _KEPT_BACK = {"SERVICE_WORKER_ALLOWED", "CROSS_ORIGIN_OPENER_POLICY", "CLEAR_SIT
 #: methods of requests that say nothing of their body where they have none
 _WITHOUT_BODY = {"GET", "HEAD", "OPTIONS", "TRACE"}
 
-#: statuses of answers that have no body
-_BODILESS = {101, 204, 304}
-
 #: how a request is framed is said anew, whatever of it the client has in `Connection`
 _NOT_PASSED_ON = _HOP_BY_HOP | {"CONTENT_LENGTH"}
 
@@ -88,6 +86,8 @@ _NOT_PASSED_BACK = _HOP_BY_HOP | _KEPT_BACK | websockets.HANDSHAKE
 
 #: headers that may hold the viewer's API key; another kind of authorization is for the app
 _KEY_HEADERS = {header.upper().replace("-", "_") for header in KEY_HEADERS}
+
+_TOKEN_HEADERS = {header.upper().replace("-", "_") for header in TOKEN_HEADERS}
 
 #: How a value that holds an API key begins, with or without the space that belongs there: one
 #: is for this server, even if it is not written well enough to be taken.
@@ -224,7 +224,7 @@ class Gateway:
         self, request: web.Request, base: str, target: Target, viewer: User | None
     ) -> list[tuple[str, str]]:
         """What the process gets: the client's own headers, less those that are decided here."""
-        headers = _from_client(request)
+        headers = _from_client(request, signed=self._identities.tokens.named_by(request))
         headers += _place(base, target.guid, target.mount, *_client(request))
         headers.append(("X-RSC-Request", f"{base}{request.raw_path}"))
         if viewer:
@@ -248,39 +248,39 @@ class Gateway:
     ) -> web.StreamResponse:
         """Give the visitor a WebSocket to the app, if that accepts it, until either ends it."""
         launch = process.launch
-        try:
-            async with asyncio.timeout(launch.read_timeout):
-                app = await process.socket_client.ws_connect(
-                    URL(f"http://content{request.raw_path}", encoded=True),
-                    headers=_for_handshake(headers),
-                    protocols=websockets.protocols(request),
-                    timeout=aiohttp.ClientWSTimeout(ws_close=websockets.CLOSING),
-                    autoclose=False,
-                    max_msg_size=0,
+        async with AsyncExitStack() as stack:
+            try:
+                app, answered = await stack.enter_async_context(
+                    websockets.opened(
+                        process.socket_path,
+                        URL(f"http://content{request.raw_path}", encoded=True),
+                        headers=_for_handshake(headers),
+                        protocols=websockets.protocols(request),
+                        connection_timeout=launch.connection_timeout,
+                    )
                 )
-        except TimeoutError as error:
-            raise _too_slow(launch) from error
-        except aiohttp.WSServerHandshakeError as error:
-            refused = error.status if error.status >= 400 else 502
-            raise ApiError("The app does not accept this WebSocket.", status=refused) from error
-        except aiohttp.ClientConnectorError:
-            raise
-        except aiohttp.ClientError as error:
-            await process.ends()
-            raise ApiError("The app ended without an answer.", status=502) from error
-        visitor = web.WebSocketResponse(
-            protocols=[app.protocol] if app.protocol else [],
-            # one who is gone without a word does not keep the process from idling
-            heartbeat=launch.read_timeout or None,
-            timeout=websockets.CLOSING,
-            autoclose=False,
-            compress=False,
-            max_msg_size=websockets.MESSAGE_BYTES,
-        )
-        for name, text in _answered(app._response.headers, mount):
-            visitor.headers.add(name, text)
-        self._sockets.add(visitor)
-        async with app:
+            except TimeoutError as error:
+                raise _not_taken(launch) from error
+            except aiohttp.WSServerHandshakeError as error:
+                refused = error.status if error.status >= 400 else 502
+                raise ApiError("The app does not accept this WebSocket.", status=refused) from error
+            except aiohttp.ClientConnectorError:
+                raise
+            except aiohttp.ClientError as error:
+                await process.ends()
+                raise ApiError("The app ended without an answer.", status=502) from error
+            visitor = web.WebSocketResponse(
+                protocols=[app.protocol] if app.protocol else [],
+                # one who is gone without a word does not keep the process from idling
+                heartbeat=launch.read_timeout or None,
+                timeout=websockets.CLOSING,
+                autoclose=False,
+                compress=False,
+                max_msg_size=websockets.MESSAGE_BYTES,
+            )
+            for name, text in _answered(answered, mount):
+                visitor.headers.add(name, text)
+            self._sockets.add(visitor)
             await visitor.prepare(request)
             await websockets.bridge(visitor, app)
         return visitor
@@ -297,7 +297,7 @@ async def _proxy(
     """Give the visitor the process's answer, or raise an `ApiError` that says why there is none."""
     launch = process.launch
     lines = [f"{name}: {value}" for name, value in headers]
-    body = _body(request) if request.body_exists else None
+    body = _body(request, launch.read_timeout) if request.body_exists else None
     length = request.content_length
     if body is None and request.method not in _WITHOUT_BODY:
         length = 0
@@ -306,18 +306,10 @@ async def _proxy(
             request.method, request.raw_path.partition("#")[0], lines, body, length
         )
     except NotTaken as error:
-        raise ApiError(
-            f"The app did not take the connection within {launch.connection_timeout:g} "
-            "seconds (its connection_timeout).",
-            status=504,
-        ) from error
-    except Silent as error:
-        raise _too_slow(launch) from error
+        raise _not_taken(launch) from error
     except NotHttp as error:
         raise ApiError(f"The app's answer is not HTTP: {error}", status=502) from error
     except BrokenOff as error:
-        if fault := request.content.exception():
-            raise fault from error
         did = "process ended" if await process.ends() else "server closed the connection"
         raise ApiError(
             f"The app's {did} without an answer; this server's terminal shows what it printed.",
@@ -327,93 +319,42 @@ async def _proxy(
         return await _pass_on(request, answer, process, mount)
 
 
-def _too_slow(launch: Launch) -> ApiError:
+def _not_taken(launch: Launch) -> ApiError:
     return ApiError(
-        f"The app did not answer within {launch.read_timeout:g} seconds (its read_timeout).",
+        f"The app did not take the connection within {launch.connection_timeout:g} "
+        "seconds (its connection_timeout).",
         status=504,
     )
-
-
-class _Sent(web.StreamResponse):
-    """What tells aiohttp that an answer has been sent, and whether another may follow it."""
-
-    def __init__(self, *, keep_alive: bool) -> None:
-        super().__init__()
-        self._keep_alive = keep_alive
-
-    @property
-    def prepared(self) -> bool:
-        return True
-
-    async def prepare(self, request: web.BaseRequest) -> None:
-        """Nothing is left to do."""
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        """Nothing is left to do."""
-
-
-_SENT = {keep_alive: _Sent(keep_alive=keep_alive) for keep_alive in (True, False)}
 
 
 async def _pass_on(
     request: web.Request, answer: Answer, process: ContentProcess, mount: str
 ) -> web.StreamResponse:
-    """Send the process's answer to the client, as it comes; in one piece if it came in one."""
-    writer = request.writer
+    """Give the client the process's answer: as it comes, or in one piece if it came in one."""
+    status, reason = answer.status, _printable(answer.reason)
     headers = CIMultiDict(_answered(answer.headers, mount))
-    keep_alive = _frame(request, answer.status, headers)
-    version = request.version
-    status = f"HTTP/{version.major}.{version.minor} {answer.status} {_printable(answer.reason)}"
+    if answer.is_whole:
+        whole = web.Response(
+            status=status, reason=reason, headers=headers, body=await answer.read()
+        )
+        if "Content-Length" not in headers and request.version >= HttpVersion11:
+            # the app has not said it, and the client need not see how the answer came
+            whole.enable_chunked_encoding()
+        return whole
+    response = web.StreamResponse(status=status, reason=reason, headers=headers)
+    await response.prepare(request)
     try:
-        await writer.write_headers(status, headers)
-    except ValueError as error:
-        raise ApiError(f"The app's answer cannot be sent: {error}", status=502) from error
-    if "Transfer-Encoding" in headers:
-        writer.enable_chunking()
-    content = answer.content
-    try:
-        if not content.is_eof():
-            # with the head goes what is there, be it nothing yet
-            await writer.write(content.read_nowait())
-            async for chunk in content.iter_any():
-                await writer.write(chunk)
-        await writer.write_eof(content.read_nowait())
-    except (BrokenOff, NotHttp, Silent) as error:
-        if not isinstance(error, Silent):
+        while piece := await answer.read():
+            await response.write(piece)
+        await response.write_eof()
+    except (BrokenOff, NotHttp, ApiError) as error:
+        if not isinstance(error, ApiError):
             await process.ends()
         # the answer has begun, so all that is left is to end the connection short,
         # which tells the client that it is not whole
         if request.transport:
             request.transport.abort()
-    return _SENT[keep_alive]
-
-
-def _frame(request: web.Request, status: int, headers: CIMultiDict[str]) -> bool:
-    """Complete an answer's headers; whether another request may follow on the connection.
-
-    An answer that has a body and no length goes in chunks, or to a client that knows none of
-    these, up to the end of the connection.
-    """
-    keep_alive = request.keep_alive and "Upgrade" not in request.headers
-    old = request.version < HttpVersion11
-    if status in _BODILESS:
-        headers.popall("Content-Length", None)
-    elif request.method != "HEAD":
-        length = headers.get("Content-Length")
-        if length is None and old:
-            keep_alive = False
-        elif length is None:
-            headers["Transfer-Encoding"] = "chunked"
-        if length != "0":
-            headers.setdefault("Content-Type", "application/octet-stream")
-    if "Date" not in headers:
-        headers["Date"] = rfc822_formatted_time()
-    headers.setdefault("Server", SERVER_SOFTWARE)
-    if keep_alive and old:
-        headers["Connection"] = "keep-alive"
-    elif not keep_alive and not old:
-        headers["Connection"] = "close"
-    return keep_alive
+    return response
 
 
 def _answered(headers: MultiMapping[str], mount: str) -> Iterator[tuple[str, str]]:
@@ -431,8 +372,11 @@ def _answered(headers: MultiMapping[str], mount: str) -> Iterator[tuple[str, str
         yield name, text
 
 
-def _from_client(request: web.Request) -> list[tuple[str, str]]:
-    """The client's headers that may pass, cookies joined into one as HTTP/1.1 has it."""
+def _from_client(request: web.Request, *, signed: bool) -> list[tuple[str, str]]:
+    """The client's headers that may pass, cookies joined into one as HTTP/1.1 has it.
+
+    `signed` says that headers of a signature are for this server, and not for the app.
+    """
     named = _named_in_connection(request.headers)
     passed = []
     cookies = []
@@ -442,6 +386,7 @@ def _from_client(request: web.Request) -> list[tuple[str, str]]:
             _is_ours(name)
             or (named and name.upper() in named)
             or (folded in _KEY_HEADERS and _KEY_SCHEME.match(value))
+            or (signed and folded in _TOKEN_HEADERS)
         ):
             continue
         if folded == "COOKIE":
@@ -526,7 +471,7 @@ def _for_handshake(headers: list[tuple[str, str]]) -> CIMultiDict[str]:
 
 def _client(request: web.Request) -> tuple[str, str]:
     """The address and the port of the client."""
-    peer = request.protocol.peername
+    peer = request.get_extra_info("peername")
     return (peer[0], str(peer[1])) if isinstance(peer, tuple) else ("", "")
 
 
@@ -570,10 +515,9 @@ def _printable(value: str) -> str:
     return value
 
 
-async def _body(request: web.Request) -> AsyncIterator[bytes]:
-    if "Expect" in request.headers and request.version >= HttpVersion11:
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        # no part of the answer, which is yet to begin
-        request.writer.output_size = 0
-    async for chunk in request.content.iter_any():
-        yield chunk
+async def _body(request: web.Request, seconds: float) -> AsyncIterator[bytes]:
+    """The request's body as it comes, asked for first where the client waits for that."""
+    if request.transport and "Expect" in request.headers and request.version >= HttpVersion11:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    while piece := await in_time(request.content.readany(), seconds):
+        yield piece

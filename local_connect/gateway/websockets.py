@@ -7,9 +7,16 @@ told that it goes away (1001, to the app) or is restarting (1012, to the visitor
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import aiohttp
 from aiohttp import WSCloseCode, WSMsgType, web
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+from local_connect.runtime.upstream import HEADER_BYTES
 
 #: bytes of a message of a visitor's; uvicorn takes no more
 MESSAGE_BYTES = 1 << 24
@@ -39,6 +46,51 @@ def protocols(request: web.Request) -> list[str]:
     """The subprotocols that a visitor offers, the best first."""
     offers = ",".join(request.headers.getall("Sec-WebSocket-Protocol", []))
     return [offer.strip() for offer in offers.split(",") if offer.strip()]
+
+
+@asynccontextmanager
+async def opened(
+    path: Path,
+    url: URL,
+    *,
+    headers: CIMultiDict[str],
+    protocols: Iterable[str],
+    connection_timeout: float,
+) -> AsyncIterator[tuple[aiohttp.ClientWebSocketResponse, CIMultiDictProxy[str]]]:
+    """A WebSocket to the app at a Unix socket, and the headers by which it was accepted.
+
+    Raises `TimeoutError` where the connection is not taken in time, and what aiohttp does. The
+    client is for this one alone: uvicorn closes the connection on which it has refused a handshake,
+    but does not say so.
+    """
+    answers: list[aiohttp.ClientResponse] = []
+
+    async def note(_: object, __: object, end: aiohttp.TraceRequestEndParams) -> None:
+        answers.append(end.response)
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_end.append(note)
+    client = aiohttp.ClientSession(
+        connector=aiohttp.UnixConnector(path=str(path), force_close=True),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=connection_timeout or None),
+        max_line_size=HEADER_BYTES,
+        max_field_size=HEADER_BYTES,
+        trace_configs=[trace],
+    )
+    async with (
+        client,
+        client.ws_connect(
+            url,
+            headers=headers,
+            protocols=protocols,
+            timeout=aiohttp.ClientWSTimeout(ws_close=CLOSING),
+            autoclose=False,
+            max_msg_size=0,
+        ) as app,
+    ):
+        yield app, answers[0].headers
 
 
 async def bridge(visitor: web.WebSocketResponse, app: aiohttp.ClientWebSocketResponse) -> None:

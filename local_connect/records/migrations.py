@@ -37,6 +37,23 @@ STEPS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX ix_deployments_content_guid ON deployments (content_guid)",
     ),
+    (
+        """
+        CREATE TABLE tokens (
+            token VARCHAR NOT NULL,
+            public_key VARCHAR NOT NULL,
+            user_guid VARCHAR NOT NULL,
+            created_time VARCHAR NOT NULL,
+            PRIMARY KEY (token),
+            FOREIGN KEY(user_guid) REFERENCES users (guid) ON DELETE CASCADE
+        )
+        """,
+    ),
+    (
+        "ALTER TABLE groups ADD COLUMN owner_guid VARCHAR",
+        "ALTER TABLE users ADD COLUMN administered BOOLEAN DEFAULT '0' NOT NULL",
+        "ALTER TABLE users ADD COLUMN updated_time VARCHAR",
+    ),
     ("ALTER TABLE bundles ADD COLUMN warnings JSON NOT NULL DEFAULT '[]'",),
 )
 

@@ -80,6 +80,8 @@ class Group(Base):
 
     name: Mapped[str] = mapped_column(unique=True)
     guid: Mapped[str] = mapped_column(primary_key=True, default_factory=new_guid)
+    #: who made it; None where the identities that a server starts with name it
+    owner_guid: Mapped[str | None] = mapped_column(default=None)
 
 
 class User(Base):
@@ -96,9 +98,25 @@ class User(Base):
     created_time: Mapped[str] = mapped_column(default_factory=now)
     #: a locked user's key and sessions are refused; what they own stays
     locked: Mapped[bool] = mapped_column(default=False)
+    #: made or changed through the API, so that the identities a server starts with have no say
+    administered: Mapped[bool] = mapped_column(default=False, server_default="0")
+    #: None until it is changed
+    updated_time: Mapped[str | None] = mapped_column(default=None)
     groups: Mapped[list[Group]] = relationship(
         secondary="memberships", default_factory=list, lazy="selectin", order_by=Group.name
     )
+
+
+class Token(Base):
+    """A public key whose owner's requests are from a user."""
+
+    __tablename__ = "tokens"
+
+    token: Mapped[str] = mapped_column(primary_key=True)
+    #: in DER and base64, as the client sent it
+    public_key: Mapped[str]
+    user_guid: Mapped[str] = mapped_column(ForeignKey("users.guid", ondelete="CASCADE"))
+    created_time: Mapped[str] = mapped_column(default_factory=now)
 
 
 class Membership(Base):
@@ -278,7 +296,7 @@ class Deployment(Base):
 
 
 class Store:
-    """The records and the places of the files; made once, by the server, and held by it."""
+    """The database, and where the files are. Each server has one."""
 
     def __init__(self, data: Path) -> None:
         self.data = data.resolve()

@@ -17,8 +17,9 @@ from local_connect.config import SchedulingDefaults
 from local_connect.errors import Conflict, NotFound
 from local_connect.records.store import Bundle, Content, EnvironmentVariable, Store, now
 from local_connect.runtime import requirements
-from local_connect.runtime.environments import Environments, Pythons
+from local_connect.runtime.environments import Environments, Log, Pythons
 from local_connect.runtime.history import History, Kind
+from local_connect.runtime.jobs import Jobs
 from local_connect.runtime.manifests import Manifest
 from local_connect.runtime.pools import Processes
 from local_connect.runtime.processes import (
@@ -40,6 +41,7 @@ class Deploys:
         environments: Environments,
         processes: Processes,
         tasks: Tasks,
+        jobs: Jobs,
         history: History,
         pythons: Pythons,
         scheduling: SchedulingDefaults,
@@ -48,6 +50,7 @@ class Deploys:
         self._environments = environments
         self._processes = processes
         self._tasks = tasks
+        self._jobs = jobs
         self._history = history
         self._pythons = pythons
         self._scheduling = scheduling
@@ -75,18 +78,22 @@ class Deploys:
         *,
         activate: bool,
     ) -> Task:
-        return self._tasks.start(
-            user_guid,
-            work,
-            at_start=partial(
-                self._history.begin,
-                content_guid=content_guid,
-                bundle_id=bundle_id,
-                kind=kind,
-                activate=activate,
-            ),
-            at_end=self._history.end,
-        )
+        def at_start(task: Task) -> None:
+            self._history.begin(
+                task, content_guid=content_guid, bundle_id=bundle_id, kind=kind, activate=activate
+            )
+            # a client that asks for the content's jobs next finds the build among them
+            self._jobs.begin_build(task.id, content_guid=content_guid, bundle_id=bundle_id)
+
+        def at_end(task: Task) -> None:
+            self._history.end(task)
+            self._jobs.end(task.id, task.code)
+
+        return self._tasks.start(user_guid, work, at_start=at_start, at_end=at_end)
+
+    def stop_build(self, key: str) -> None:
+        """Stop the build whose job has this key, and so the deployment that it is of."""
+        self._tasks.cancel(key, "The build was stopped.")
 
     async def _deploy(self, content_guid: str, bundle_id: int, activate: bool, task: Task) -> None:
         """Build a bundle, start it and, with `activate`, make it the one that is served.
@@ -103,7 +110,7 @@ class Deploys:
             try:
                 await self.process(content_guid, bundle_id, retry=True)
             except ProcessFailed as failure:
-                for line in (*failure.output, str(failure)):
+                for line in (*failure.output, failure.explained):
                     await task.log(line)
             if activate:
                 self._activate(bundle)
@@ -244,24 +251,36 @@ class Deploys:
         return getattr(self._scheduling, name) if value is None else value
 
     async def _build(self, task: Task, bundle: Bundle) -> None:
+        """Make the bundle's environment; its job has all that is said of it."""
+        job_log = self._jobs.open_log(task.id)
+
+        async def log(text: str) -> None:
+            await task.log(text)
+            for line in text.splitlines():
+                job_log.write(line)
+
+        await self._build_environment(bundle, log)
+        self._jobs.end(task.id, 0)
+
+    async def _build_environment(self, bundle: Bundle, log: Log) -> None:
         manifest = Manifest.parse(bundle.manifest)
         app: Path = self._store.app_directory(bundle.id)
-        await task.log(f"Building {_kind(manifest)}...")
+        await log(f"Building {_kind(manifest)}...")
         for warning in bundle.warnings:
-            await task.log(f"Warning: {warning}")
+            await log(f"Warning: {warning}")
         python = await self._pythons.choose(manifest)
-        await task.log(
+        await log(
             f"Bundle requested Python version {manifest.python_version}; "
             f"using {python.executable} which has version {python.version}"
         )
-        await task.log(f"Building environment using Python {python.version}")
-        environment = await self._environments.ensure(manifest, app, python, task.log)
+        await log(f"Building environment using Python {python.version}")
+        environment = await self._environments.ensure(manifest, app, python, log)
         with self._store.session() as session:
             record = session.get_one(Bundle, bundle.id)
             record.environment = environment.name
             record.py_version = str(python.version)
-        await task.log("Creating lockfile: python/requirements.txt.lock")
-        await task.log(f"Completed Python build against Python version: '{python.version}'")
+        await log("Creating lockfile: python/requirements.txt.lock")
+        await log(f"Completed Python build against Python version: '{python.version}'")
 
     def _activate(self, bundle: Bundle) -> None:
         with self._store.session() as session:

@@ -1,4 +1,4 @@
-"""What deployments printed and how they ended, also those of servers that are no more."""
+"""What deployments printed and how they ended, kept over restarts of the server."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class History:
             session.execute(delete(Deployment).where(Deployment.id.in_(ended)))
 
     def end(self, task: Task) -> None:
-        """Record how a task ended; a database that takes nothing more leaves it open."""
+        """Record how a task ended. Where the database cannot be written, that is logged only."""
         try:
             with self._store.session() as session:
                 session.execute(

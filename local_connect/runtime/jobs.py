@@ -1,8 +1,9 @@
-"""What content processes did: a record of each, and what it printed, for a while."""
+"""What content processes and builds did: a record of each, and what it printed, for a while."""
 
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections import deque
 from collections.abc import Iterator
@@ -20,11 +21,14 @@ from local_connect.records.store import Job, Store, now
 #: bytes of a job's log; the older half is dropped when it grows beyond
 _LOG_BYTES = 1 << 20
 
-#: finished jobs of one content that are kept, with their logs
+#: finished processes and finished builds of one content that are kept, with their logs
 _KEPT = 20
 
 #: Connect's names for a job that runs content, by its type (documented in posit-sdk)
 _TAGS = {"python-api": "run_python_api", "python-fastapi": "run_fastapi_app"}
+
+#: Connect's name for a job that builds an environment (documented)
+BUILD = "python_restore"
 
 #: what Connect's API calls the states of a job (documented in posit-sdk)
 ACTIVE, FINISHED = 0, 1
@@ -57,16 +61,34 @@ class Jobs:
             tag=_TAGS[app_mode],
             hostname=socket.gethostname(),
         )
-        with _as_far_as_possible(), self._store.session() as session:
+        return self._begin(job)
+
+    def begin_build(self, key: str, *, content_guid: str, bundle_id: int) -> None:
+        """Record a build that is asked for; this server's own process does it."""
+        job = Job(
+            key=key,
+            content_guid=content_guid,
+            bundle_id=bundle_id,
+            pid=os.getpid(),
+            tag=BUILD,
+            hostname=socket.gethostname(),
+        )
+        self._begin(job)
+
+    def _begin(self, job: Job) -> JobLog:
+        with _reporting_errors(), self._store.session() as session:
             session.add(job)
-        with _as_far_as_possible():
-            self._forget_oldest(content_guid)
+        with _reporting_errors():
+            self._forget_oldest(job)
+        return self.open_log(job.key)
+
+    def open_log(self, key: str) -> JobLog:
         return JobLog(self._store.jobs / f"{key}.log")
 
     def end(self, key: str, exit_code: int | None) -> None:
-        """Record that a process has ended."""
-        with _as_far_as_possible(), self._store.session() as session:
-            if job := session.query(Job).filter_by(key=key).one_or_none():
+        """Record that a process or a build has ended, unless that is known."""
+        with _reporting_errors(), self._store.session() as session:
+            if job := session.query(Job).filter_by(key=key, status=ACTIVE).one_or_none():
                 job.status = FINISHED
                 job.end_time = now()
                 job.exit_code = exit_code
@@ -82,10 +104,14 @@ class Jobs:
 
     def log(self, key: str) -> list[dict[str, Any]]:
         """What a job printed: `source`, `timestamp` and `data` of each line."""
-        return JobLog(self._store.jobs / f"{key}.log").read()
+        return self.open_log(key).read()
 
-    def _forget_oldest(self, content_guid: str) -> None:
-        finished = [job for job in self.find(content_guid) if job.status == FINISHED]
+    def _forget_oldest(self, newest: Job) -> None:
+        finished = [
+            job
+            for job in self.find(newest.content_guid)
+            if job.status == FINISHED and (job.tag == BUILD) == (newest.tag == BUILD)
+        ]
         for job in finished[_KEPT:]:
             with self._store.session() as session:
                 session.delete(session.get_one(Job, job.id))
@@ -93,23 +119,26 @@ class Jobs:
 
 
 @contextmanager
-def _as_far_as_possible() -> Iterator[None]:
-    """Let a process start and end even where a full disk keeps that off the record."""
+def _reporting_errors() -> Iterator[None]:
+    """Report a database that cannot be written, such as on a full disk, instead of failing.
+
+    Processes and builds start and end all the same; only the record of it is lost.
+    """
     try:
         yield
     except DatabaseError as error:
-        log(f"What processes do is not on record: {error.orig}")
+        log(f"A job could not be recorded: {error.orig}")
 
 
 class JobLog:
-    """The lines that one process printed, oldest first, in a file of bounded size."""
+    """The lines that one job printed, oldest first, in a file of bounded size."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._size = path.stat().st_size if path.exists() else 0
 
     def write(self, line: str) -> None:
-        """Add one line; a full disk loses it, and nothing else."""
+        """Add one line. On a full disk the line is lost, and nothing else fails."""
         entry = {
             "source": "stdout",
             "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),

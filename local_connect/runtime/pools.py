@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -25,21 +25,32 @@ _STABLE = 60.0
 #: seconds of the longest pause before another try
 _LONGEST_PAUSE = 30.0
 
-#: seconds between taking a process out of use and looking whether it is in use
+#: seconds to wait before the requests of a process that is to end are counted
 _MOMENT = 0.1
 
 
 class Pool:
-    """The processes of one bundle. `make` gives a process to start, `end` takes one to end."""
+    """The processes of one bundle.
+
+    `make` gives a process to start, `end` takes one to end. `clock` tells the time in seconds, and
+    `sleep` waits for so many of them.
+    """
 
     def __init__(
-        self, make: Callable[[], ContentProcess], end: Callable[[ContentProcess], None]
+        self,
+        make: Callable[[], ContentProcess],
+        end: Callable[[ContentProcess], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.processes: list[ContentProcess] = []
         #: processes that are kept even when they idle
         self.minimum = 0
         self._make = make
         self._end = end
+        self._clock = clock
+        self._sleep = sleep
         self._starting: set[asyncio.Task[ContentProcess]] = set()
         self._closed = False
         self._failures = 0
@@ -82,11 +93,11 @@ class Pool:
         again, unless `retry` is set; after a process that ended by itself it waits.
         """
         self._drop_ended()
-        pause = 0.0 if retry else self._not_before - time.monotonic()
+        pause = 0.0 if retry else self._not_before - self._clock()
         if pause > 0:
             if self._failure:
                 raise self._failure
-            await asyncio.sleep(pause)
+            await self._sleep(pause)
         if process := self.pick():
             return process
         if not self._starting:
@@ -100,11 +111,7 @@ class Pool:
         idle = [process for process in alive if process.idles()]
         for process in idle[: max(0, len(alive) - self.minimum)]:
             self.drop(process)
-        if (
-            len(alive) < self.minimum
-            and not self._starting
-            and time.monotonic() >= self._not_before
-        ):
+        if len(alive) < self.minimum and not self._starting and self._clock() >= self._not_before:
             self._begin()
 
     def drop(self, process: ContentProcess) -> None:
@@ -136,7 +143,7 @@ class Pool:
         except ProcessFailed as failure:
             self._failure = failure
             self._note_failure(lived=0.0)
-            log(f"{process.launch.content_name}: {failure}")
+            log(f"{process.launch.content_name}: {failure.explained}")
             raise
         self._failure = None
         self.processes.append(process)
@@ -156,13 +163,13 @@ class Pool:
         for process in self.processes[:]:
             if not process.alive:
                 self.drop(process)
-                self._note_failure(lived=time.monotonic() - process.started)
+                self._note_failure(lived=self._clock() - process.started)
 
     def _note_failure(self, *, lived: float) -> None:
         self._failures = 1 if lived > _STABLE else self._failures + 1
         # the first that ends by itself may be replaced at once
         pause = 0.0 if lived and self._failures == 1 else 2.0 ** (self._failures - 1)
-        self._not_before = time.monotonic() + min(_LONGEST_PAUSE, pause)
+        self._not_before = self._clock() + min(_LONGEST_PAUSE, pause)
 
 
 class Processes:
@@ -177,8 +184,8 @@ class Processes:
         self._keeper: asyncio.Task[None] | None = None
 
     def run(self) -> None:
-        """Begin to look after the processes: those that idle, ended or are too few."""
-        self._keeper = asyncio.create_task(self._keep())
+        """Start to end idle processes and to replace those that ended, once a second."""
+        self._keeper = asyncio.create_task(self._tend())
 
     def owner_of_key(self, api_key: str) -> str | None:
         """The GUID of the user as whom a running process acts with its `CONNECT_API_KEY`."""
@@ -220,7 +227,7 @@ class Processes:
             try:
                 await new.start(retry=True)
             except ProcessFailed as failure:
-                log(f"The content's old processes go on, with the settings they have: {failure}")
+                log(f"The content's old processes go on as they are: {failure.explained}")
                 return
             if self._pools.get(bundle_id) is not old:
                 new.close()
@@ -240,7 +247,7 @@ class Processes:
             pool.close()
 
     async def kill(self, job_key: str) -> None:
-        """End the process of a job, whatever it is at."""
+        """End the process of a job at once, even with requests under way."""
         for pool in self._pools.values():
             for process in pool.processes:
                 if process.job_key == job_key:
@@ -256,7 +263,7 @@ class Processes:
         await asyncio.gather(*starting, return_exceptions=True)
         for bundle_id in list(self._pools):
             self.retire(bundle_id)
-        # let each begin, so that its cancellation finds it waiting and not unborn
+        # a task that is cancelled before its first step runs none of its own clean-up
         await asyncio.sleep(0)
         for task in self._ending:
             task.cancel()
@@ -295,7 +302,7 @@ class Processes:
 
         async def end() -> None:
             try:
-                # whoever was given it in this moment has yet to use it
+                # a request that was just given this process may not have been counted yet
                 await asyncio.sleep(_MOMENT)
                 await process.drain(process.launch.idle_timeout)
             finally:
@@ -305,7 +312,7 @@ class Processes:
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
-    async def _keep(self) -> None:
+    async def _tend(self) -> None:
         while True:
             await asyncio.sleep(1)
             for pool in list(self._pools.values()):

@@ -23,12 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-import aiohttp
-
 from local_connect.content import process as content_process
 from local_connect.log import log
 from local_connect.runtime.jobs import JobLog, Jobs
-from local_connect.runtime.upstream import HEADER_BYTES, Upstream
+from local_connect.runtime.upstream import Upstream
 
 #: lines of a process's output that are kept
 _OUTPUT_LINES = 500
@@ -42,19 +40,31 @@ _LAST_WORDS = 1.0
 #: seconds from the first closed socket of a process that dies to its end
 _DYING = 0.5
 
+#: seconds that a process may take to say what it is at
+_ANSWER = 2.0
+
 #: bytes of one line that a process prints; a longer one is dropped
 _LINE_BYTES = 1 << 20
 
-#: what of our own installation serves ASGI apps: pure Python, so any Python runs it
-_ASGI_PACKAGES = ("uvicorn", "h11", "wsproto", "click", "typing_extensions")
+#: what a service of a Linux system has, as Connect is one (inferred)
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+#: what of our own installation serves apps: pure Python, so any Python runs it
+_WSGI_PACKAGES = ["waitress"]
+_ASGI_PACKAGES = ["uvicorn", "h11", "wsproto", "click", "typing_extensions"]
 
 
 class ProcessFailed(Exception):
-    """A process that did not come up; `output` holds what it printed."""
+    """A process that did not come up. Its text is for anyone who asks for the content.
 
-    def __init__(self, message: str, output: list[str]) -> None:
+    `output` is what it printed, and `explained` says more of the reason, with lines of its code:
+    these are for whoever deployed it.
+    """
+
+    def __init__(self, message: str, output: list[str], *, reason: str = "") -> None:
         super().__init__(message)
         self.output = output
+        self.explained = f"{message} {reason}".rstrip()
 
 
 class ProcessTooSlow(ProcessFailed):
@@ -113,36 +123,16 @@ class ContentProcess:
         self._last_used = self.started
         self._jobs = jobs
         self._at_end = at_end
-        self._socket = socket_path
+        #: where it listens
+        self.socket_path = socket_path
         #: the connections to this process that requests share
-        self.upstream = Upstream(
-            socket_path,
-            connection_timeout=launch.connection_timeout,
-            read_timeout=launch.read_timeout,
-        )
-        self._socket_client: aiohttp.ClientSession | None = None
+        self.upstream = Upstream(socket_path, connection_timeout=launch.connection_timeout)
         self._process: asyncio.subprocess.Process | None = None
         self._lifeline: socket.socket | None = None
         self._output: asyncio.ReadTransport | None = None
         self._reader: asyncio.Task[None] | None = None
         self._idle = asyncio.Event()
         self._idle.set()
-
-    @property
-    def socket_client(self) -> aiohttp.ClientSession:
-        """A client for WebSockets, whose every connection leads to this process: one for each.
-
-        uvicorn closes one on which it has refused a handshake, but does not say so.
-        """
-        if self._socket_client is None:
-            self._socket_client = aiohttp.ClientSession(
-                connector=aiohttp.UnixConnector(path=str(self._socket), limit=0, force_close=True),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-                max_line_size=HEADER_BYTES,
-                max_field_size=HEADER_BYTES,
-            )
-        return self._socket_client
 
     @property
     def alive(self) -> bool:
@@ -159,16 +149,18 @@ class ContentProcess:
         ours.setblocking(False)
         self._lifeline = ours
         output, printed = await self._open_output()
-        server = "asgi.py" if self.launch.is_asgi else "wsgi.py"
+        server, packages = "wsgi.py", _WSGI_PACKAGES
+        if self.launch.is_asgi:
+            server, packages = "asgi.py", _ASGI_PACKAGES
         with theirs, printed:
             self._process = await asyncio.create_subprocess_exec(
                 str(self.launch.python),
                 content_process.__file__,
                 *("--entrypoint", self.launch.entrypoint),
-                *("--socket", str(self._socket)),
+                *("--socket", str(self.socket_path)),
                 *("--lifeline", str(theirs.fileno())),
                 *("--app-mode", self.launch.app_mode),
-                *("--packages", json.dumps(_asgi_packages() if self.launch.is_asgi else {})),
+                *("--packages", json.dumps(_locate(packages))),
                 *("--server", str(Path(content_process.__file__).with_name(server))),
                 *("--threads", str(self.launch.threads)),
                 cwd=self.launch.app,
@@ -191,11 +183,13 @@ class ContentProcess:
             async with asyncio.timeout(self.launch.init_timeout):
                 ready = await asyncio.get_running_loop().sock_recv(ours, 16)
         except TimeoutError:
+            gist = await self._ask_what_it_is_at(ours)
             await self.stop()
             raise ProcessTooSlow(
                 f"The app was not ready within {self.launch.init_timeout:g} seconds "
                 "(its init_timeout).",
                 list(self.output),
+                reason=gist,
             ) from None
         except BaseException:
             await self.stop()
@@ -207,6 +201,21 @@ class ContentProcess:
                 f"The app did not start: its process ended with status {status}.",
                 list(self.output),
             )
+
+    async def _ask_what_it_is_at(self, lifeline: socket.socket) -> str:
+        """Let a process that does not come up print where the app is, and say it in a sentence."""
+        assert self._process is not None  # noqa: S101 (started before)
+        loop = asyncio.get_running_loop()
+        with suppress(TimeoutError, OSError):
+            async with asyncio.timeout(_ANSWER):
+                await loop.sock_sendall(lifeline, b"?")
+                said = await loop.sock_recv(lifeline, 1 << 16)
+                # it may have come up just now
+                return said.removeprefix(b"ready\n").decode("utf-8", "replace").strip()
+        # code that lets no other thread run: Python prints where it is when it is aborted
+        with suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGABRT)
+        return "It let no other thread run; what it printed last says where it was."
 
     async def ends(self) -> bool:
         """Whether it ends now that it has broken off an answer.
@@ -231,8 +240,6 @@ class ContentProcess:
     async def stop(self) -> None:
         """End the process and whatever it started; close all that belongs to it."""
         self.upstream.close()
-        if self._socket_client:
-            await self._socket_client.close()
         if self._process:
             if self.alive:
                 self._process.send_signal(signal.SIGTERM)
@@ -249,7 +256,7 @@ class ContentProcess:
             self._reader.cancel()
         if self._output:
             self._output.close()
-        self._socket.unlink(missing_ok=True)
+        self.socket_path.unlink(missing_ok=True)
         self._jobs.end(self.job_key, self._process.returncode if self._process else None)
         self._at_end()
 
@@ -293,10 +300,10 @@ class ContentProcess:
             log(f"{self.launch.content_name} | {line}")
 
 
-def _asgi_packages() -> dict[str, str]:
-    """The packages that serve ASGI apps, and the directories that hold them."""
+def _locate(packages: list[str]) -> dict[str, str]:
+    """The directories that hold these packages of our own installation, by their names."""
     found = {}
-    for name in _ASGI_PACKAGES:
+    for name in packages:
         spec = importlib.util.find_spec(name)
         assert spec is not None  # noqa: S101 (this package requires it)
         assert spec.origin is not None  # noqa: S101
@@ -322,7 +329,7 @@ def socket_directory(data: Path) -> Path:
 def content_environment(python: Path, home: Path) -> dict[str, str]:
     """The part of a content process's environment that is the same for all content."""
     return {
-        "PATH": f"{python.parent}{os.pathsep}{os.defpath}",
+        "PATH": f"{python.parent}{os.pathsep}{_PATH}",
         "HOME": str(home),
         "LANG": "C.UTF-8" if sys.platform != "darwin" else "en_US.UTF-8",
         "POSIT_PRODUCT": "CONNECT",

@@ -14,7 +14,7 @@ _KEPT = 500
 
 
 class TaskFailed(Exception):
-    """The work ended badly, in a way its owner can mend; the text says how."""
+    """The work failed for a reason that its owner can mend; the text says which and how."""
 
 
 class Task:
@@ -27,6 +27,8 @@ class Task:
         self.finished = False
         self.code = 0
         self.error = ""
+        #: why it ends where it is stopped
+        self.stopped = "The server stopped before the work was done."
         self._at_end = at_end
         self._news = asyncio.Condition()
 
@@ -37,7 +39,7 @@ class Task:
             self._news.notify_all()
 
     async def finish(self, error: str = "") -> None:
-        """Say how it ended; what is done at the end is done before anyone hears of it."""
+        """Say how it ended. What is to happen at the end happens before those who wait are told."""
         async with self._news:
             self.finished = True
             self.error = error
@@ -71,7 +73,7 @@ class Tasks:
 
     def __init__(self) -> None:
         self._tasks: dict[str, Task] = {}
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[str, asyncio.Task[None]] = {}
 
     def start(
         self,
@@ -89,8 +91,8 @@ class Tasks:
         at_start(task)
         self._tasks[task.id] = task
         running = asyncio.create_task(self._run(task, work))
-        self._running.add(running)
-        running.add_done_callback(self._running.discard)
+        self._running[task.id] = running
+        running.add_done_callback(lambda _: self._running.pop(task.id))
         finished = [task_id for task_id, old in self._tasks.items() if old.finished]
         for task_id in finished[:-_KEPT]:
             del self._tasks[task_id]
@@ -104,13 +106,20 @@ class Tasks:
                 f"There is no task {task_id}. The server may have been restarted since."
             ) from None
 
+    def cancel(self, task_id: str, reason: str) -> None:
+        """Stop a task for this reason, if it still runs."""
+        if running := self._running.get(task_id):
+            self._tasks[task_id].stopped = reason
+            running.cancel()
+
     async def stop(self) -> None:
         """End what still runs; each task says that the server stopped."""
-        # let each begin, so that its cancellation finds it waiting and not unborn
+        # a task that is cancelled before its first step runs none of its own clean-up
         await asyncio.sleep(0)
-        for running in self._running:
-            running.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        running = list(self._running.values())
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
     async def _run(self, task: Task, work: Callable[[Task], Awaitable[None]]) -> None:
         try:
@@ -118,7 +127,7 @@ class Tasks:
         except (TaskFailed, ApiError) as failure:
             await task.finish(str(failure))
         except asyncio.CancelledError:
-            await task.finish("The server stopped before the work was done.")
+            await task.finish(task.stopped)
             raise
         except Exception as failure:
             await task.finish(f"The server failed: {failure!r}. Its own log has the details.")

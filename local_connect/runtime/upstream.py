@@ -1,41 +1,33 @@
 """HTTP/1.1 to a content process, over connections to its Unix socket that are kept for a while.
 
 A proxy needs little of what an HTTP client does, and each visitor's request pays for all of it. So
-requests are written here as they are to be, and answers are read by aiohttp's parser.
+requests are written here as they are to be, and answers are read by httptools, which is the parser
+of Node.js. How long a process may take to answer is not limited here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
-from aiohttp.base_protocol import BaseProtocol
-from aiohttp.http import HttpResponseParser, RawResponseMessage, StreamWriter
-from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
-from multidict import CIMultiDictProxy
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+from multidict import CIMultiDict
 
-#: bytes of an answer that are held before its process is made to wait
-_BUFFER = 1 << 18
+#: bytes of an answer's body that are held before its process is made to wait
+BUFFER_BYTES = 1 << 18
 
-#: bytes of one header that content may answer with
+#: bytes that content may answer before the body begins
 HEADER_BYTES = 1 << 20
 
 #: Seconds that a connection which is not in use is kept: less than any server of content waits
 #: for the next request, as a request that it does not take any more is not made twice.
-_KEPT = 15.0
+KEPT_SECONDS = 15.0
 
-#: what would end a line of a request early
+#: what no line of a request or of an answer may have
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-
-
-#: the head of an answer, and the body to come
-_Head = tuple[RawResponseMessage, StreamReader]
 
 
 class Unreachable(Exception):
@@ -44,10 +36,6 @@ class Unreachable(Exception):
 
 class NotTaken(Exception):
     """The connection was not taken in time."""
-
-
-class Silent(Exception):
-    """Nothing came for too long, before the answer or in the middle of it."""
 
 
 class BrokenOff(Exception):
@@ -59,48 +47,46 @@ class NotHttp(Exception):
 
 
 class Answer:
-    """One answer, its body yet to be read. An asynchronous context manager that ends it."""
+    """One answer: its head, and its body as it comes. An asynchronous context manager that ends it.
 
-    __slots__ = ("_connection", "_upstream", "content", "headers", "reason", "status")
+    Text that is not UTF-8 has surrogates in it, as of `os.fsdecode`.
+    """
 
     def __init__(
-        self,
-        upstream: Upstream,
-        connection: _Connection,
-        message: RawResponseMessage,
-        content: StreamReader,
+        self, connection: Connection, status: int, reason: str, headers: CIMultiDict[str]
     ) -> None:
-        self.status: int = message.code
-        self.reason: str = message.reason
-        self.headers: CIMultiDictProxy[str] = message.headers
-        #: the body; reading it raises `Silent`, `BrokenOff` or `NotHttp`
-        self.content = content
-        self._upstream = upstream
+        self.status = status
+        self.reason = reason
+        self.headers = headers
         self._connection = connection
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether `read` gives all of the body that is left, at once."""
+        return self._connection.is_over
+
+    async def read(self) -> bytes:
+        """What has come of the body since the last time, or else comes next; empty at its end.
+
+        Raises `BrokenOff`, `NotHttp`, or what reading the request's body has raised.
+        """
+        return await self._connection.read()
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        frames: TracebackType | None,
-    ) -> None:
-        try:
-            await self._connection.end_upload()
-        finally:
-            self._upstream.give_back(self._connection)
+    async def __aexit__(self, *_: object) -> None:
+        await self._connection.release()
 
 
 class Upstream:
-    """The connections to one process. Times are in seconds, and 0 is for ever."""
+    """The connections to one process; `connection_timeout` is in seconds, and 0 is for ever."""
 
-    def __init__(self, path: Path, *, connection_timeout: float, read_timeout: float) -> None:
+    def __init__(self, path: Path, *, connection_timeout: float) -> None:
         self._path = str(path)
         self._connection_timeout = connection_timeout
-        self._read_timeout = read_timeout
-        self._kept: list[_Connection] = []
+        #: in the order of their last use, with the time of it
+        self._kept: list[tuple[Connection, float]] = []
         self._sweeper: asyncio.TimerHandle | None = None
 
     async def ask(
@@ -115,9 +101,9 @@ class Upstream:
 
         `headers` are whole lines without line ends, and none of them says how the body is framed:
         it goes in chunks where its `length` in bytes is not known. Bytes that are not UTF-8 are
-        surrogates, as in `os.fsdecode`. Raises `ValueError` where a line would be two, and what
-        this module defines; after anything but `Unreachable` and `NotTaken` the app may have seen
-        the request.
+        surrogates, as in `os.fsdecode`. Raises `ValueError` where a line would be two, what this
+        module defines, and what reading the body raises; after anything but `Unreachable` and
+        `NotTaken` the app may have seen the request.
         """
         lines = [f"{method} {target} HTTP/1.1", *headers]
         if length is not None:
@@ -130,39 +116,29 @@ class Upstream:
         lines += ("", "")
         head = "\r\n".join(lines).encode("utf-8", "surrogateescape")
         connection = self._from_kept() or await self._connect()
-        message, content = await connection.ask(head, body, length, bodiless=method == "HEAD")
-        return Answer(self, connection, message, content)
-
-    def give_back(self, connection: _Connection) -> None:
-        """Keep a connection for the next request if its answer is over, and end it otherwise."""
-        if not connection.rest():
-            connection.abort()
-            return
-        self._kept.append(connection)
-        if self._sweeper is None:
-            self._sweeper = asyncio.get_running_loop().call_later(_KEPT, self._sweep)
+        return await connection.ask(head, body, length, bodiless=method == "HEAD")
 
     def close(self) -> None:
         """End the connections that are not in use."""
         if self._sweeper:
             self._sweeper.cancel()
-        for connection in self._kept:
+        for connection, _ in self._kept:
             connection.abort()
         self._kept.clear()
 
-    def _from_kept(self) -> _Connection | None:
+    def _from_kept(self) -> Connection | None:
         while self._kept:
-            connection = self._kept.pop()
-            if connection.connected:
+            connection, _ = self._kept.pop()
+            if connection.is_open:
                 return connection
         return None
 
-    async def _connect(self) -> _Connection:
+    async def _connect(self) -> Connection:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._connection_timeout or None):
                 _, connection = await loop.create_unix_connection(
-                    lambda: _Connection(loop, self._read_timeout), self._path
+                    lambda: Connection(self._keep), self._path
                 )
         except TimeoutError as error:
             raise NotTaken from error
@@ -170,186 +146,248 @@ class Upstream:
             raise Unreachable from error
         return connection
 
+    def _keep(self, connection: Connection) -> None:
+        """Take a connection back, for the next request."""
+        loop = asyncio.get_running_loop()
+        self._kept.append((connection, loop.time()))
+        if self._sweeper is None:
+            self._sweeper = loop.call_later(KEPT_SECONDS, self._sweep)
+
     def _sweep(self) -> None:
         """End what has not been in use for as long as connections are kept."""
         loop = asyncio.get_running_loop()
-        oldest = loop.time() - _KEPT
-        for connection in self._kept:
-            if connection.rests_since <= oldest:
+        oldest = loop.time() - KEPT_SECONDS
+        for connection, since in self._kept:
+            if since <= oldest:
                 connection.abort()
-        self._kept = [connection for connection in self._kept if connection.connected]
+        self._kept = [kept for kept in self._kept if kept[0].is_open]
         self._sweeper = None
         if self._kept:
-            self._sweeper = loop.call_at(self._kept[0].rests_since + _KEPT, self._sweep)
+            self._sweeper = loop.call_at(self._kept[0][1] + KEPT_SECONDS, self._sweep)
 
 
-class _Connection(BaseProtocol):
-    """One connection, with at most one request under way."""
+class Connection(asyncio.Protocol):
+    """One connection, with at most one request under way.
 
-    _parser: HttpResponseParser
+    `keep` is called with it when that is over and another may follow.
+    """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, read_timeout: float) -> None:
-        super().__init__(loop)
-        self.rests_since = 0.0
-        self._read_timeout = read_timeout
+    def __init__(self, keep: Callable[[Connection], None]) -> None:
+        # of the connection
+        self._keep = keep
+        self._transport: asyncio.Transport
+        self._http_parser = HttpResponseParser(self)
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._reading_paused = False
+        #: whoever waits for more of an answer
+        self._waiter: asyncio.Future[None] | None = None
+        # of the request under way
         self._bodiless = False
-        self._parser = self._new_parser()
-        #: whoever waits for the head of an answer, and then its body
-        self._waiter: asyncio.Future[_Head] | None = None
-        self._content: StreamReader | None = None
         self._upload: asyncio.Task[None] | None = None
-        self._last = False
-        #: when to give up, while something is expected; one timer looks after that at its leisure
-        self._deadline = 0.0
-        self._timer: asyncio.TimerHandle | None = None
+        # of its answer
+        self._head_bytes = 0
+        self._reason = b""
+        self._headers: list[tuple[str, str]] = []
+        self._answer: Answer | None = None
+        self._pieces: list[bytes] = []
+        self._held = 0
+        #: whether all of it has come, or nothing was asked for yet
+        self.is_over = True
+        self._error: Exception | None = None
+        self._ends_with_connection = False
+        #: whether another request may follow, as far as is known
+        self._may_follow = True
+
+    @property
+    def is_open(self) -> bool:
+        return not self._transport.is_closing()
 
     async def ask(
-        self, head: bytes, body: AsyncIterator[bytes] | None, length: int | None, *, bodiless: bool
-    ) -> _Head:
+        self,
+        head: bytes,
+        body: AsyncIterator[bytes] | None,
+        length: int | None,
+        *,
+        bodiless: bool,
+    ) -> Answer:
         """Send a request; return with the head of its answer. `bodiless` is for one to a HEAD."""
-        if bodiless is not self._bodiless:
-            self._bodiless = bodiless
-            self._parser = self._new_parser()
-        if self.transport is None:
-            raise Unreachable
-        waiter: asyncio.Future[_Head] = self._loop.create_future()
-        self._waiter = waiter
-        self.transport.write(head)
-        if body is None:
-            self._expect()
-        else:
+        self._bodiless = bodiless
+        self._answer = None
+        self._head_bytes = 0
+        self._ends_with_connection = False
+        self.is_over = False
+        self._transport.write(head)
+        if body is not None:
             self._upload = asyncio.create_task(self._send(body, length))
         try:
-            return await waiter
+            while self._answer is None:
+                await self._change()
         except BaseException:
             self.abort()
-            await self.end_upload()
+            await self._end_upload()
             raise
+        return self._answer
 
-    async def end_upload(self) -> None:
-        """Send no more of a request's body, and leave it to others to read."""
-        upload, self._upload = self._upload, None
-        if upload and not upload.done():
-            self._last = True
-            upload.cancel()
-            await asyncio.wait((upload,))
+    async def read(self) -> bytes:
+        """What `Answer.read` gives."""
+        while not self._pieces and not self.is_over:
+            await self._change()
+        data = b"".join(self._pieces)
+        self._pieces.clear()
+        self._held = 0
+        if self._reading_paused:
+            self._reading_paused = False
+            self._transport.resume_reading()
+        return data
 
-    def rest(self) -> bool:
-        """Whether the answer is over and another may follow; nothing is expected from now on."""
-        self._deadline = 0.0
-        content, self._content = self._content, None
-        self.rests_since = self._loop.time()
-        return not self._last and self.connected and content is not None and content.is_eof()
+    async def release(self) -> None:
+        """Be done with the request, in whatever state it is."""
+        try:
+            await self._end_upload()
+        finally:
+            if self.is_over and not self._pieces and self._may_follow and self.is_open:
+                self._keep(self)
+            else:
+                self.abort()
 
     def abort(self) -> None:
         """End the connection at once, and whatever is under way on it."""
-        self._deadline = 0.0
-        if self._timer:
-            self._timer.cancel()
         if self._upload:
             self._upload.cancel()
-        if self.transport:
-            self.transport.abort()
-            self.transport = None
-
-    def data_received(self, data: bytes) -> None:
-        if data:
-            if self._waiter is None and (self._content is None or self._content.is_eof()):
-                # nobody has asked for it
-                self.abort()
-                return
-            self._expect()
-        try:
-            messages, upgraded, _ = self._parser.feed_data(data)
-        except HttpProcessingError as error:
-            self._fail(NotHttp(error.message))
-            return
-        for message, content in messages:
-            if 100 <= message.code < 200 and message.code != 101:
-                continue
-            if message.should_close or upgraded or self._waiter is None:
-                self._last = True
-            if self._waiter is None:
-                return
-            waiter, self._waiter = self._waiter, None
-            if message.code in (101, 204, 304):
-                content = EMPTY_PAYLOAD
-            self._content = content
-            if not waiter.done():
-                waiter.set_result((message, content))
-        if self._content is not None and self._content.is_eof():
-            self._deadline = 0.0
-
-    def pause_reading(self) -> None:
-        """Wait for the visitor, who may take longer than the app."""
-        super().pause_reading()
-        self._deadline = 0.0
-
-    def resume_reading(self, resume_parser: bool = True) -> None:
-        if not self._reading_paused:
-            return
-        super().resume_reading(resume_parser)
-        if not self._reading_paused and self._content and not self._content.is_eof():
-            self._expect()
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        super().connection_lost(exc)
-        if self._content is not None and not self._content.is_eof():
-            # an answer of no known length ends with its connection
-            with suppress(HttpProcessingError):
-                self._parser.feed_eof()
-        self._fail(BrokenOff())
+        self._transport.abort()
 
     async def _send(self, body: AsyncIterator[bytes], length: int | None) -> None:
-        writer = StreamWriter(self, self._loop)
-        writer.length = length
-        if length is None:
-            writer.enable_chunking()
+        """Send a request's body. Where it cannot be read, the app is not to take half for whole."""
+        left = length
         try:
             async for piece in body:
-                await writer.write(piece)
-            if writer.length:
-                raise EOFError
-            await writer.write_eof()
-        except Exception:
-            # whoever gave the body knows more; the app is not asked to take half for the whole
-            self._last = True
-            if self._waiter:
-                self._fail(BrokenOff())
-        else:
-            self._expect()
+                if left is not None:
+                    left -= len(piece)
+                    if left < 0:
+                        break
+                    self._transport.write(piece)
+                elif piece:
+                    self._transport.writelines((b"%x\r\n" % len(piece), piece, b"\r\n"))
+                await self._writable.wait()
+            if left:
+                raise ValueError("The request's body does not have the length that was said.")
+            if left is None:
+                self._transport.write(b"0\r\n\r\n")
+        except Exception as error:
+            self._fail(error)
 
-    def _expect(self) -> None:
-        """Wait for the app from now on, for as long as it may take."""
-        if self._read_timeout:
-            self._deadline = self._loop.time() + self._read_timeout
-            if self._timer is None:
-                self._timer = self._loop.call_at(self._deadline, self._look)
+    async def _end_upload(self) -> None:
+        """Send no more of a request's body, and leave it to others to read."""
+        upload, self._upload = self._upload, None
+        if upload and not upload.done():
+            self._may_follow = False
+            upload.cancel()
+            await asyncio.wait((upload,))
 
-    def _look(self) -> None:
-        self._timer = None
-        if self._deadline > self._loop.time():
-            self._timer = self._loop.call_at(self._deadline, self._look)
-        elif self._deadline:
-            self._fail(Silent())
+    async def _change(self) -> None:
+        """Return when more has come; raise what has happened where nothing more will."""
+        if self._error:
+            raise self._error
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter and not self._waiter.done():
+            self._waiter.set_result(None)
 
     def _fail(self, error: Exception) -> None:
-        """Tell whoever waits, and end the connection."""
-        waiter, self._waiter = self._waiter, None
-        if waiter and not waiter.done():
-            waiter.set_exception(error)
-        if self._content and not self._content.is_eof():
-            self._content.set_exception(error)
+        """Tell whoever waits for the answer that no more of it comes, and end the connection."""
+        if not self.is_over and self._error is None:
+            self._error = error
+            self._wake()
         self.abort()
 
-    def _new_parser(self) -> HttpResponseParser:
-        return HttpResponseParser(
-            self,
-            self._loop,
-            _BUFFER,
-            max_line_size=HEADER_BYTES,
-            max_field_size=HEADER_BYTES,
-            response_with_body=not self._bodiless,
-            read_until_eof=True,
-            auto_decompress=False,
-        )
+    # what asyncio tells
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self.is_over:
+            # nobody has asked for it
+            self.abort()
+            return
+        if self._answer is None:
+            self._head_bytes += len(data)
+        try:
+            self._http_parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade) as error:
+            self._fail(NotHttp(str(error)))
+        if self._answer is None and self._head_bytes > HEADER_BYTES:
+            self._fail(NotHttp(f"its headers have more than {HEADER_BYTES:,} bytes"))
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._ends_with_connection and error is None and self._error is None:
+            self.is_over = True
+            self._wake()
+        self._fail(BrokenOff())
+
+    # what httptools finds
+
+    def on_message_begin(self) -> None:
+        if self._answer:
+            # it answers more than it was asked
+            self._may_follow = False
+        self._reason = b""
+        self._headers = []
+
+    def on_status(self, piece: bytes) -> None:
+        self._reason += piece
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        text = value.rstrip(b" \t").decode("utf-8", "surrogateescape")
+        self._headers.append((name.decode("ascii"), text))
+
+    def on_headers_complete(self) -> None:
+        status = self._http_parser.get_status_code()
+        if self._answer or (status < 200 and status != 101):
+            return
+        headers = CIMultiDict(self._headers)
+        reason = self._reason.decode("utf-8", "surrogateescape")
+        coding = ", ".join(headers.getall("Transfer-Encoding", ["chunked"]))
+        if status == 101:
+            self._fail(NotHttp("it changes the protocol, which nobody asked for"))
+        elif coding.lower() != "chunked":
+            self._fail(NotHttp(f"its body has the transfer coding {coding}"))
+        elif _CONTROL.search(reason):
+            self._fail(NotHttp("its status line has control characters"))
+        else:
+            self._may_follow = self._http_parser.should_keep_alive() and not self._bodiless
+            self._ends_with_connection = not (
+                "Content-Length" in headers or "Transfer-Encoding" in headers
+            )
+            # The parser does not know what was asked, so it waits for the body. None comes, or
+            # one that must not: nothing follows on this connection.
+            self.is_over = self._bodiless
+            self._answer = Answer(self, status, reason, headers)
+            self._wake()
+
+    def on_body(self, piece: bytes) -> None:
+        if self.is_over:
+            return
+        self._pieces.append(piece)
+        self._held += len(piece)
+        if self._held > BUFFER_BYTES and not self._reading_paused:
+            self._reading_paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def on_message_complete(self) -> None:
+        if self._answer:
+            self.is_over = True
+            self._wake()

@@ -1,4 +1,4 @@
-"""One server a session with people of every kind, and content to try its door with.
+"""One server a session with people of every kind, and content for them to ask.
 
 Tests leave the shared content as it was; what they change is content of their own.
 """

@@ -1,4 +1,4 @@
-"""Who may do what: every person, every access type, every door."""
+"""Who may do what: every person, every access type, every request."""
 
 import uuid
 from collections.abc import Callable
@@ -14,11 +14,11 @@ from tests.deployed import Content
 
 ACCESS_TYPES = ("all", "logged_in", "acl")
 
-Door = Callable[[Content, str | None], httpx.Response]
+Request = Callable[[Content, str | None], httpx.Response]
 
 
-def door(method: str, path: str, *, api: bool = True, **options: Any) -> Door:
-    """Tries one request on content; `{bundle}` in the path is its active bundle."""
+def request(method: str, path: str, *, api: bool = True, **options: Any) -> Request:
+    """Sends one request to content; `{bundle}` in the path is its active bundle."""
 
     def attempt(content: Content, user: str | None) -> httpx.Response:
         start = content.api if api else content.path
@@ -32,10 +32,10 @@ def door(method: str, path: str, *, api: bool = True, **options: Any) -> Door:
 
 @dataclass(frozen=True)
 class Action:
-    """A door, and what it answers to each kind of visitor in turn:
+    """A request, and what it is answered from each kind of visitor in turn:
     anonymous (the content is open to all), stranger, outsider, viewer, editor, manager."""
 
-    attempt: Door
+    attempt: Request
     answers: tuple[int, int, int, int, int, int]
     #: it leaves shared content as it was
     harmless: bool = False
@@ -48,30 +48,32 @@ READ = (401, 401, 404, 200, 200, 200)
 EDIT = (401, 401, 404, 403, 200, 200)
 
 ACTIONS = {
-    "open": Action(door("GET", "", api=False), (200, 401, 403, 200, 200, 403), harmless=True),
-    "post": Action(door("POST", "form", api=False), (200, 401, 403, 200, 200, 403), harmless=True),
-    "open a draft": Action(
-        door("GET", "_bundle{bundle}/", api=False), (404, 401, 403, 404, 200, 403), harmless=True
+    "open": Action(request("GET", "", api=False), (200, 401, 403, 200, 200, 403), harmless=True),
+    "post": Action(
+        request("POST", "form", api=False), (200, 401, 403, 200, 200, 403), harmless=True
     ),
-    "see": Action(door("GET", ""), READ, harmless=True),
-    "see who may": Action(door("GET", "/permissions"), READ, harmless=True),
-    "see the versions": Action(door("GET", "/lockfile"), READ, harmless=True),
-    "see the names of variables": Action(door("GET", "/environment"), EDIT, harmless=True),
-    "list bundles": Action(door("GET", "/bundles"), EDIT, harmless=True),
-    "see a bundle": Action(door("GET", "/bundles/{bundle}"), EDIT, harmless=True),
-    "download a bundle": Action(door("GET", "/bundles/{bundle}/download"), EDIT, harmless=True),
+    "open a draft": Action(
+        request("GET", "_bundle{bundle}/", api=False), (404, 401, 403, 404, 200, 403), harmless=True
+    ),
+    "see": Action(request("GET", ""), READ, harmless=True),
+    "see who may": Action(request("GET", "/permissions"), READ, harmless=True),
+    "see the versions": Action(request("GET", "/lockfile"), READ, harmless=True),
+    "see the names of variables": Action(request("GET", "/environment"), EDIT, harmless=True),
+    "list bundles": Action(request("GET", "/bundles"), EDIT, harmless=True),
+    "see a bundle": Action(request("GET", "/bundles/{bundle}"), EDIT, harmless=True),
+    "download a bundle": Action(request("GET", "/bundles/{bundle}/download"), EDIT, harmless=True),
     "deploy": Action(
-        door("POST", "/deploy", json={"activate": False}),
+        request("POST", "/deploy", json={"activate": False}),
         (401, 401, 404, 403, 202, 202),
         harmless=True,
     ),
-    "upload": Action(door("POST", "/bundles", content=ECHO), EDIT),
-    "change": Action(door("PATCH", "", json={"title": "Mine"}), EDIT),
-    "open to all": Action(door("PATCH", "", json={"access_type": "all"}), EDIT),
+    "upload": Action(request("POST", "/bundles", content=ECHO), EDIT),
+    "change": Action(request("PATCH", "", json={"title": "Mine"}), EDIT),
+    "open to all": Action(request("PATCH", "", json={"access_type": "all"}), EDIT),
     "set a variable": Action(
-        door("PATCH", "/environment", json=[{"name": "A", "value": "1"}]), EDIT
+        request("PATCH", "/environment", json=[{"name": "A", "value": "1"}]), EDIT
     ),
-    "replace variables": Action(door("PUT", "/environment", json=[]), EDIT),
+    "replace variables": Action(request("PUT", "/environment", json=[]), EDIT),
     "set a vanity path": Action(
         lambda content, user: content.server.request(
             "PUT", f"{content.api}/vanity", user=user, json={"path": f"/p-{uuid.uuid4().hex}/"}
@@ -91,7 +93,7 @@ ACTIONS = {
         ),
         EDIT,
     ),
-    "delete": Action(door("DELETE", ""), (401, 401, 404, 403, 204, 204)),
+    "delete": Action(request("DELETE", ""), (401, 401, 404, 403, 204, 204)),
 }
 
 

@@ -51,6 +51,35 @@ guid = like(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 time = like(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 version = like(r"\d+\.\d+\.\d+")
 
+SERVER = {
+    **every(text, "version", "about", "hostname", "execution_type"),
+    "license": lambda value: all(map(truth, value.values())),
+    "runtimes": each(text),
+    **every(truth, "git_enabled", "git_available", "oauth_integrations_enabled"),
+    **every(truth, "enable_runtime_constraints", "enable_image_management"),
+    **every(truth, "default_image_selection_enabled", "default_environment_management_selection"),
+    **every(truth, "default_r_environment_management", "default_py_environment_management"),
+}
+PYTHON = {
+    "version": version,
+    **every(text, "cluster_name", "image_name"),
+    "publishable": truth,
+}
+APPLICATIONS = {
+    "access_types": each(text),
+    **every(text, "run_as", "run_as_group"),
+    "run_as_current_user": truth,
+}
+SCHEDULER = {
+    **every(whole, "min_processes", "max_processes", "max_conns_per_process"),
+    "load_factor": lambda value: type(value) is float,
+    **every(whole, "init_timeout", "idle_timeout", "connection_timeout", "read_timeout"),
+    **every(whole, "min_processes_limit", "max_processes_limit"),
+    **every(whole, "cpu_request", "max_cpu_request", "cpu_limit", "max_cpu_limit"),
+    **every(whole, "memory_request", "max_memory_request", "memory_limit", "max_memory_limit"),
+    **every(whole, "amd_gpu_limit", "max_amd_gpu_limit"),
+    **every(whole, "nvidia_gpu_limit", "max_nvidia_gpu_limit"),
+}
 CONTENT = {
     **every(guid, "guid", "owner_guid"),
     **every(text, "name", "description", "content_category", "cluster_name"),
@@ -64,6 +93,11 @@ CONTENT = {
     **every(null, "default_image_name", "r_version", "quarto_version", "run_as"),
     **every(null, "r_environment_management", "default_r_environment_management"),
     "default_py_environment_management": null,
+    **every(null, "default_environment_guid", "environment_guid", "node_version"),
+    **every(null, "metrics_collection_enabled", "notify_on_share"),
+    **every(truth, "draft_marker_enabled", "otel_enabled"),
+    "locked_message": text,
+    "public_content_status": like("unrestricted"),
     "py_environment_management": truth,
     "py_version": version,
     **every(time, "created_time", "last_deployed_time"),
@@ -76,11 +110,20 @@ CONTENT = {
 }
 FRESH = {**CONTENT, **every(null, "bundle_id", "py_version", "py_environment_management")}
 FRESH["app_mode"] = like("unknown")
+#: as the API before v1 has it
+APPLICATION = {
+    **CONTENT,
+    **every(whole, "id", "bundle_id", "app_mode"),
+    **every(truth, "vanity_url", "has_parameters", "is_scheduled", "owner_locked"),
+    **every(text, "url", "owner_username", "owner_first_name", "owner_last_name", "owner_email"),
+}
 BUNDLE = {
     "id": number,
     **every(guid, "content_guid", "created_by"),
+    **every(text, "created_by_user", "created_by_name"),
     "created_time": time,
     "cluster_name": text,
+    **every(null, "environment_guid"),
     **every(null, "image_name", "r_version", "quarto_version", "r_environment_management"),
     "py_version": or_null(version),
     **every(truth, "active", "py_environment_management"),
@@ -127,15 +170,16 @@ TASK = {
     "result": null,
 }
 JOB = {
-    **every(number, "id", "pid", "app_id", "variant_id", "bundle_id"),
-    "app_guid": guid,
+    **every(number, "id", "pid", "app_id", "content_id", "variant_id", "bundle_id"),
+    **every(guid, "app_guid", "content_guid"),
     **every(null, "ppid", "remote_id", "queued_time", "queue_name", "image"),
-    **every(text, "key", "hostname", "cluster", "run_as"),
+    **every(null, "error", "skip_reason"),
+    **every(text, "key", "hostname", "cluster", "run_as", "variant_key"),
     **every(time, "start_time", "last_heartbeat_time"),
     "end_time": or_null(time),
     "status": whole,
     "exit_code": or_null(whole),
-    "tag": like("run_python_api"),
+    "tag": like("run_python_api|python_restore"),
 }
 
 
@@ -157,10 +201,20 @@ def test_fields(server: LocalConnect, published: Content) -> None:
         assert faults(answer, fields) == []
         return answer
 
-    assert ask(200, "GET", "server_settings")["version"] == "2026.01.0"
+    # the server
+    settings = check(ask(200, "GET", "server_settings"), SERVER)
+    assert settings["version"] == "2026.01.0"
+    assert settings["license"]["allow-apis"] is True
     python = ask(200, "GET", "v1/server_settings/python")
     assert python["api_enabled"] is True
-    assert all(version(installation["version"]) for installation in python["installations"])
+    for installation in python["installations"]:
+        check(installation, PYTHON)
+    for runtime in ("r", "quarto", "tensorflow", "nodejs"):
+        assert ask(200, "GET", f"v1/server_settings/{runtime}")["installations"] == []
+    check(ask(200, "GET", "server_settings/applications"), APPLICATIONS)
+    scheduler = check(ask(200, "GET", "server_settings/scheduler"), SCHEDULER)
+    assert scheduler == ask(200, "GET", "server_settings/scheduler/python-api")
+    assert (scheduler["max_processes"], scheduler["load_factor"]) == (3, 0.5)
 
     # people
     check(ask(200, "GET", "v1/user"), USER)
@@ -178,8 +232,15 @@ def test_fields(server: LocalConnect, published: Content) -> None:
     # content that has been deployed, and content that has not
     item = check(ask(200, "GET", f"v1/content/{published.guid}"), CONTENT)
     assert item in ask(200, "GET", "v1/content")
-    assert ask(200, "GET", f"applications/{item['id']}") == item
+    old = check(ask(200, "GET", f"applications/{item['id']}"), APPLICATION)
+    assert (old["guid"], old["app_mode"], old["url"]) == (item["guid"], 8, item["content_url"])
+    assert ask(200, "GET", f"applications/{item['guid']}") == old
+    assert old in ask(200, "GET", f"applications?search={item['name'].upper()}")["applications"]
     name = f"fields-{uuid.uuid4().hex[:12]}"
+    unnamed = check(ask(200, "POST", "v1/content", body={"name": ""}), FRESH)
+    again = ask(200, "PATCH", f"v1/content/{unnamed['guid']}", body={"name": "", "title": "x"})
+    assert (again["name"], again["title"]) == (unnamed["name"], "x")
+    ask(204, "DELETE", f"v1/content/{unnamed['guid']}")
     fresh = check(ask(200, "POST", "v1/content", body={"name": name}), FRESH)
     mine = f"v1/content/{fresh['guid']}"
     check(ask(200, "PATCH", mine, body={"title": "x", "load_factor": 0.5}), FRESH)
@@ -192,7 +253,8 @@ def test_fields(server: LocalConnect, published: Content) -> None:
     for work in ("build", "deploy"):
         task_id = ask(202, "POST", f"{mine}/{work}", body={"bundle_id": bundle_id})["task_id"]
         check(finished(server, task_id), TASK)
-    (job,) = ask(200, "GET", f"{mine}/jobs")
+    job, *builds = ask(200, "GET", f"{mine}/jobs")
+    assert all(check(build, JOB)["tag"] == "python_restore" for build in builds)
     assert check(job, JOB) == ask(200, "GET", f"{mine}/jobs/{job['key']}")
     ended = ask(202, "DELETE", f"{mine}/jobs/{job['key']}")
     assert faults(ended, {"app_id": whole, "app_guid": guid, "job_key": text}) == []
@@ -210,7 +272,9 @@ def test_fields(server: LocalConnect, published: Content) -> None:
     vanity = check(ask(200, "PUT", f"{mine}/vanity", body={"path": f"/{name}/"}), VANITY)
     assert ask(200, "GET", f"{mine}/vanity") == vanity
     assert vanity in ask(200, "GET", "v1/vanities", user="admin")
-    tag = check(ask(200, "POST", "v1/tags", user="admin", body={"name": name}), TAG)
+    category = check(ask(200, "POST", "v1/tags", user="admin", body={"name": name}), TAG)
+    below = {"name": name, "parent_id": category["id"]}
+    tag = check(ask(200, "POST", "v1/tags", user="admin", body=below), TAG)
     renamed = {"name": f"{name}-2"}
     check(ask(200, "PATCH", f"v1/tags/{tag['id']}", user="admin", body=renamed), TAG)
     ask(204, "POST", f"{mine}/tags", body={"tag_id": tag["id"]})
@@ -228,4 +292,4 @@ def test_fields(server: LocalConnect, published: Content) -> None:
 
     for path in (f"{mine}/tags/{tag['id']}", one, f"{mine}/vanity", mine):
         assert ask(204, "DELETE", path) is None
-    assert ask(204, "DELETE", f"v1/tags/{tag['id']}", user="admin") is None
+    assert ask(204, "DELETE", f"v1/tags/{category['id']}", user="admin") is None

@@ -33,6 +33,13 @@ def test_add_and_details(server: LocalConnect, tmp_path: Path) -> None:
         assert python["version"] in details.stdout
 
 
+def test_preflight(server: LocalConnect, tmp_path: Path, app: Path) -> None:
+    add(server, server.users["alice"].api_key, tmp_path)
+    done = rsconnect("preflight", "--name", "local", app, home=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["status"] == "ok"
+
+
 def test_deploy_to_a_saved_server(server: LocalConnect, tmp_path: Path, app: Path) -> None:
     add(server, server.users["alice"].api_key, tmp_path)
     done = rsconnect(

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
 
+from tests.beside import Services
 from tests.browser.watch import Watch
 from tests.browsers import PATIENCE, launched
 from tests.catalogue import Example
@@ -41,12 +42,13 @@ class Place:
 
 @pytest.fixture(scope="module")
 def behind_tls(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, services: Services
 ) -> Iterator[LocalConnect]:
     """A local Connect that goes by an external address; `chromium` comes to it through TLS."""
     target = LocalConnect(
         cache=Path(request.config.cache.mkdir("environments")),
         scratch=tmp_path_factory.mktemp("behind-tls"),
+        services=services,
         options=("--external-url", f"https://{NAME}"),
     )
     yield target

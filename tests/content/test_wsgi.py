@@ -1,5 +1,6 @@
 """What serves an app inside its process: WSGI as it is written, and apps that do not keep to it."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 
@@ -16,7 +17,9 @@ THREADS = 2
 
 APP = """
 import os
+import resource
 import sys
+import tempfile
 import threading
 import time
 from wsgiref.validate import validator
@@ -88,18 +91,14 @@ def text(environ, start_response):
 
 
 def of_the_connection(environ, start_response):
-    start_response("200 OK", [("Transfer-Encoding", "chunked")])
-    return []
+    names = ["Connection", "keep-alive", "TE", "Trailers", "Transfer-Encoding", "Upgrade"]
+    start_response("200 OK", [*((name, "by-habit") for name in names), *PLAIN])
+    return [b"whole"]
 
 
 def two_lines(environ, start_response):
     start_response("200 OK", [("X-A", "1\\r\\nX-B: 2")])
     return []
-
-
-def negative(environ, start_response):
-    start_response("200 OK", [("Content-Length", "-1")])
-    return [b"x"]
 
 
 def short(environ, start_response):
@@ -139,6 +138,35 @@ def pid(environ, start_response):
     return [str(os.getpid()).encode()]
 
 
+def seen(environ, start_response):
+    start_response("200 OK", PLAIN)
+    return [repr(environ).encode()]
+
+
+def peak(environ, start_response):
+    start_response("200 OK", PLAIN)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return [str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit).encode()]
+
+
+def large(environ, start_response):
+    start_response("200 OK", PLAIN)
+    for _ in range(256):
+        yield bytes(1 << 20)
+
+
+def medium(environ, start_response):
+    start_response("200 OK", [("Content-Length", str(1 << 23))])
+    return [bytes(1 << 23)]
+
+
+def file(environ, start_response):
+    start_response("200 OK", [("Content-Length", str(1 << 25))])
+    file = tempfile.TemporaryFile()
+    file.truncate(1 << 25)
+    return environ["wsgi.file_wrapper"](file)
+
+
 def kept(environ, start_response):
     start_response("200 OK", PLAIN)
     try:
@@ -175,13 +203,10 @@ def test_wsgi_as_it_is_written(site: Content, method: str, body: bytes) -> None:
     [
         ("fails", "RuntimeError: failed on purpose"),
         ("exits", "SystemExit: exited on purpose"),
-        ("twice", "start_response was called twice"),
-        ("never", "without calling start_response"),
+        ("twice", "start_response called a second time"),
         ("nothing", "TypeError"),
         ("text", "TypeError"),
-        ("of_the_connection", "Transfer-Encoding is the server's own"),
-        ("two_lines", "more than one line"),
-        ("negative", "Content-Length of -1"),
+        ("two_lines", "line feed character present in header value"),
     ],
 )
 def test_an_app_that_fails(site: Content, path: str, said: str) -> None:
@@ -193,6 +218,24 @@ def test_an_app_that_fails(site: Content, path: str, said: str) -> None:
         assert answer.text == "Internal Server Error: the app failed, and its log shows how.\n"
     assert ask(site, "pid").text == before
     assert eventually(lambda: said in site.server.output[seen:])
+
+
+def test_a_body_without_a_status(site: Content) -> None:
+    seen = len(site.server.output)
+    assert ask(site, "never").status_code == 500
+    assert eventually(lambda: "start_response was not called" in site.server.output[seen:])
+
+
+def test_headers_that_are_the_servers_own_to_set(site: Content) -> None:
+    answer = ask(site, "of_the_connection")
+    assert (answer.status_code, answer.content) == (200, b"whole")
+    assert answer.headers["Content-Type"] == "text/plain"
+    assert "by-habit" not in answer.headers.values()
+
+
+def test_what_serves_it_is_not_to_be_seen(site: Content) -> None:
+    assert "waitress.client" not in ask(site, "seen").text
+    assert "SERVER_SOFTWARE" not in ask(site, "seen").text
 
 
 @pytest.mark.parametrize("path", ["fails", "fails_late"])
@@ -210,7 +253,7 @@ def test_a_traceback_begins_in_the_app(site: Content, path: str) -> None:
     [
         ("fails_late", "RuntimeError: failed late"),
         ("changes_its_mind_late", "RuntimeError: too late"),
-        ("short", "ended 5 bytes before its Content-Length"),
+        ("short", "too few bytes (5) for specified Content-Length (10)"),
     ],
 )
 def test_an_answer_that_is_not_whole(site: Content, path: str, said: str) -> None:
@@ -225,7 +268,8 @@ def test_an_answer_that_is_not_whole(site: Content, path: str, said: str) -> Non
 def test_an_answer_that_is_longer_than_it_says(site: Content) -> None:
     for _ in range(THREADS + 1):
         assert ask(site, "long").content == b"long"
-    assert eventually(lambda: "goes on after its Content-Length" in site.server.output)
+    said = "exceeded the number of bytes specified by Content-Length header (4)"
+    assert eventually(lambda: said in site.server.output)
 
 
 def test_another_answer_in_place_of_one_that_has_not_begun(site: Content) -> None:
@@ -255,6 +299,17 @@ def test_a_large_body_is_not_kept_in_memory(site: Content, length: bool) -> None
         assert site.server.request("POST", f"{site.path}kept", content=sent).text == kept
 
 
+def test_a_large_answer_that_is_read_slowly_is_not_kept_in_memory(site: Content) -> None:
+    before, size = int(ask(site, "peak").text), 0
+    with site.server.client.stream("GET", f"{site.path}large") as answer:
+        parts = answer.iter_raw()
+        size += len(next(parts))
+        time.sleep(1)
+        size += sum(map(len, parts))
+    assert size == 1 << 28
+    assert int(ask(site, "peak").text) - before < 1 << 26
+
+
 def test_requests_that_come_slowly_keep_none_out(site: Content) -> None:
     host = site.server.url.removeprefix("http://")
     head = f"POST {site.path}sound HTTP/1.1\r\nHost: {host}\r\nContent-Length: 4\r\n\r\n".encode()
@@ -266,3 +321,16 @@ def test_requests_that_come_slowly_keep_none_out(site: Content) -> None:
         for wire in wires:
             wire.send(b"cd")
             assert wire.answer().body == b"abcd"
+
+
+@pytest.mark.parametrize(("path", "size"), [("medium", 1 << 23), ("file", 1 << 25)])
+def test_answers_that_are_read_slowly_keep_none_out(site: Content, path: str, size: int) -> None:
+    host = site.server.url.removeprefix("http://")
+    head = f"GET {site.path}{path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+    with ExitStack() as stack:
+        wires = [stack.enter_context(Wire(site.server.url)) for _ in range(2 * THREADS)]
+        for wire in wires:
+            wire.send(head)
+        assert ask(site, "sound", method="POST", body=b"whole").content == b"whole"
+        for wire in wires:
+            assert len(wire.answer().body) == size

@@ -23,7 +23,9 @@ def page(content: Content, path: str) -> tuple[httpx.URL, Page]:
 def pages(content: Content) -> list[str]:
     example = content.example
     assert example.console is not None
-    return list(example.paths) if example.browsable else [example.console]
+    if example.browsable:
+        return list(example.paths)
+    return [path for path in (example.console, example.page) if path is not None]
 
 
 def fetch(content: Content, url: httpx.URL) -> httpx.Response:

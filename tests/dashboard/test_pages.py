@@ -143,14 +143,14 @@ def test_who_sees_what(page: Page, own: Content) -> None:
                 row.locator(".status").inner_text(),
                 row.locator("code").inner_text(),
             )
-            for row in page.locator(".sights li").all()
+            for row in page.locator(".as-seen-by li").all()
         }
 
-    sights = ask("moved?a=b")
-    assert list(sights) == ["admin", "alice", "bob", "Nobody"]
-    assert sights["alice"] == ("200 OK", '{"who": "alice", "colour": null}')
-    assert sights["bob"][0] == "403 Forbidden"
-    assert sights["Nobody"][0] == "401 Unauthorized"
+    seen = ask("moved?a=b")
+    assert list(seen) == ["admin", "alice", "bob", "Nobody"]
+    assert seen["alice"] == ("200 OK", '{"who": "alice", "colour": null}')
+    assert seen["bob"][0] == "403 Forbidden"
+    assert seen["Nobody"][0] == "401 Unauthorized"
     own.open_to("all")
     assert {who: json.loads(text)["who"] for who, (_, text) in ask("").items()} == {
         "admin": "admin",
@@ -347,7 +347,7 @@ def test_every_page_is_accessible(
         check(page, path)
     page.goto(address(own))
     page.get_by_role("button", name="Ask as everyone").click()
-    expect(page.locator(".sights li")).to_have_count(4)
+    expect(page.locator(".as-seen-by li")).to_have_count(4)
     page.locator(".menu summary").click()
     check(page, "the answers, and the menu")
     page.goto(f"{address(own)}settings")

@@ -1,13 +1,13 @@
-"""One site for all fuzz tests of a session, and the number of their tries."""
+"""One site for all fuzz tests of a session, and the number of their inputs."""
 
 from collections.abc import Generator, Iterator
 
 import pytest
 
 from tests.deployed import from_our_code
-from tests.fuzz.shelf import Shelf, standing
+from tests.fuzz.profiles import JUDGED
 from tests.fuzz.site import Site, running_site
-from tests.fuzz.tries import MADE
+from tests.fuzz.uploads import Uploads, uploads_to
 
 
 @pytest.fixture(scope="session")
@@ -21,14 +21,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="session")
-def shelf(site: Site) -> Iterator[Shelf]:
-    with standing(site) as shelf:
-        yield shelf
+def uploads(site: Site) -> Iterator[Uploads]:
+    with uploads_to(site) as uploads:
+        yield uploads
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    before = MADE.total()
+    before = JUDGED.total()
     yield
-    if made := MADE.total() - before:
-        item.user_properties.append(("tries", made))
+    if judged := JUDGED.total() - before:
+        item.user_properties.append(("inputs", judged))

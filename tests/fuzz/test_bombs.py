@@ -13,8 +13,8 @@ from hypothesis import settings
 
 from tests.fuzz import archives
 from tests.fuzz.archives import DIRECTORY, GLOBAL_PAX, LONG_NAME, PAX, SPARSE, Bundle, Entry
-from tests.fuzz.shelf import Shelf
 from tests.fuzz.site import manifest
+from tests.fuzz.uploads import Uploads
 
 GIB = 1 << 30
 
@@ -136,14 +136,14 @@ HEAVY = ("a manifest of empty objects",)
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_bomb(shelf: Shelf, name: str) -> None:
+def test_bomb(uploads: Uploads, name: str) -> None:
     bomb = BOMBS[name]()
     begun = time.monotonic()
-    answer = shelf.upload(bomb)
+    answer = uploads.upload(bomb)
     took = time.monotonic() - begun
     assert name in HEAVY or answer.status_code in (400, 413), answer.text
-    shelf.judge(answer, bomb)
-    shelf.assert_memory()
+    uploads.judge(answer, bomb)
+    uploads.assert_memory()
     assert took < LONGEST
     print(
         f"{name}: {len(bomb):,} bytes, {took:.1f} s, {answer.status_code} {answer.json()['error']}"
@@ -152,14 +152,14 @@ def test_bomb(shelf: Shelf, name: str) -> None:
 
 @pytest.mark.parametrize("seconds", [0.0, 0.05, 0.3])
 @pytest.mark.parametrize("part", [0.0, 0.5, 1.0])
-def test_uploader_that_goes_away(shelf: Shelf, part: float, seconds: float) -> None:
+def test_uploader_that_goes_away(uploads: Uploads, part: float, seconds: float) -> None:
     """In the middle of an upload, or while what was sent is unpacked; nothing of it stays."""
     bundle = members(3_000, lambda number: Entry(b"f%d" % number, b"x" * 100))
     head = (
-        f"POST {shelf.api}/bundles HTTP/1.1\r\nHost: {shelf.site.netloc}\r\n"
-        f"Authorization: Key {shelf.site.key('alice')}\r\nContent-Length: {len(bundle)}\r\n\r\n"
+        f"POST {uploads.api}/bundles HTTP/1.1\r\nHost: {uploads.site.netloc}\r\n"
+        f"Authorization: Key {uploads.site.key('alice')}\r\nContent-Length: {len(bundle)}\r\n\r\n"
     )
-    connection = shelf.site.connect()
+    connection = uploads.site.connect()
     connection.send(head.encode() + bundle[: int(part * len(bundle))])
     time.sleep(seconds)
     connection.close()
@@ -168,6 +168,6 @@ def test_uploader_that_goes_away(shelf: Shelf, part: float, seconds: float) -> N
     # it may not have begun yet, and must not go on after it has ended
     while time.monotonic() - quiet < _QUIET and time.monotonic() < until:
         time.sleep(0.05)
-        if shelf.unrecorded:
+        if uploads.unrecorded:
             quiet = time.monotonic()
-    shelf.assert_nothing_else()
+    uploads.assert_nothing_else()

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fuzz import archives
-from tests.fuzz.shelf import Shelf
+from tests.fuzz.profiles import JUDGED, max_examples
 from tests.fuzz.site import Site
-from tests.fuzz.tries import MADE, tries
+from tests.fuzz.uploads import Uploads
 
 
 def _flip(place: int) -> Callable[[bytes], bytes]:
@@ -63,30 +63,30 @@ def outsides() -> st.SearchStrategy[Callable[[bytes], bytes]]:
     return st.one_of(place.map(_cut), place.map(_flip))
 
 
-@tries(420)
+@max_examples(420)
 @given(bundle=archives.bundles())
-def test_members_and_manifests(site: Site, shelf: Shelf, bundle: archives.Bundle) -> None:
+def test_members_and_manifests(site: Site, uploads: Uploads, bundle: archives.Bundle) -> None:
     sent = gzip.compress(bundle.tar(), 1)
-    MADE["members and manifests"] += 1
-    shelf.judge(shelf.upload(sent), sent)
+    JUDGED["members and manifests"] += 1
+    uploads.judge(uploads.upload(sent), sent)
     assert site.server.running
 
 
-@tries(150)
+@max_examples(150)
 @given(
     wrap=st.sampled_from(WRAPPINGS),
     compress=st.sampled_from(COMPRESSIONS),
     outside=st.one_of(st.just(bytes), outsides()),
 )
 def test_archives(
-    shelf: Shelf,
+    uploads: Uploads,
     wrap: Callable[[bytes], bytes],
     compress: Callable[[bytes], bytes],
     outside: Callable[[bytes], bytes],
 ) -> None:
     sent = outside(compress(wrap(archives.Bundle().tar())))
-    MADE["archives"] += 1
-    shelf.judge(shelf.upload(sent), sent)
+    JUDGED["archives"] += 1
+    uploads.judge(uploads.upload(sent), sent)
 
 
 def _form(*parts: bytes, end: bytes = b"--b--\r\n") -> bytes:
@@ -156,7 +156,7 @@ METADATA = (
 )
 
 
-@tries(200)
+@max_examples(200)
 @given(
     content_type=st.sampled_from(CONTENT_TYPES),
     parts=st.lists(
@@ -168,15 +168,15 @@ METADATA = (
     ),
 )
 def test_forms(
-    shelf: Shelf, content_type: str, parts: list[tuple[bytes, bytes | None]], end: bytes
+    uploads: Uploads, content_type: str, parts: list[tuple[bytes, bytes | None]], end: bytes
 ) -> None:
     bundle = gzip.compress(archives.Bundle().tar(), 1)
     sent = _form(
         *(_part(headers, bundle if body is None else body) for headers, body in parts), end=end
     )
-    MADE["forms"] += 1
-    answer = shelf.upload(sent, content_type.encode("latin-1"))
+    JUDGED["forms"] += 1
+    answer = uploads.upload(sent, content_type.encode("latin-1"))
     if answer.status_code == 200:
-        sent = (shelf.bundles / answer.json()["id"] / "bundle.tar.gz").read_bytes()
+        sent = (uploads.bundles / answer.json()["id"] / "bundle.tar.gz").read_bytes()
         assert sent.startswith(bundle)
-    shelf.judge(answer, sent)
+    uploads.judge(answer, sent)

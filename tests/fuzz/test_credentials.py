@@ -10,8 +10,8 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
+from tests.fuzz.profiles import JUDGED, max_examples
 from tests.fuzz.site import DECIDED, DRAFT, MOUNT, VANITY, Site, credentials_in
-from tests.fuzz.tries import MADE, tries
 from tests.fuzz.wire import Connection
 
 Header = tuple[bytes, bytes]
@@ -222,7 +222,7 @@ def visits() -> st.SearchStrategy[Visit]:
     return st.builds(Visit, st.lists(header, min_size=1, max_size=6), mounts, paths)
 
 
-class Door:
+class PersistentConnection:
     """A connection that is opened again whenever the server has closed it."""
 
     def __init__(self, site: Site) -> None:
@@ -253,10 +253,10 @@ class Door:
 
 
 @pytest.fixture(scope="module")
-def door(site: Site) -> Iterator[Door]:
-    door = Door(site)
-    yield door
-    door.close()
+def connection(site: Site) -> Iterator[PersistentConnection]:
+    connection = PersistentConnection(site)
+    yield connection
+    connection.close()
 
 
 @pytest.fixture(scope="module")
@@ -273,9 +273,11 @@ def _sign_in(site: Site, user: str) -> str:
         return browser.cookies[site.server.session_cookie]
 
 
-@tries(5_000)
+@max_examples(5_000)
 @given(visit=visits())
-def test_headers(site: Site, door: Door, sessions: dict[str, str], visit: Visit) -> None:
+def test_headers(
+    site: Site, connection: PersistentConnection, sessions: dict[str, str], visit: Visit
+) -> None:
     secrets: Callable[[Shown], str] = lambda shown: (  # noqa: E731
         sessions[shown.user] if shown.name == b"Cookie" else site.key(shown.user)
     )
@@ -284,12 +286,12 @@ def test_headers(site: Site, door: Door, sessions: dict[str, str], visit: Visit)
         for header in visit.headers
     ]
     target = site.open.mounts[visit.mount].encode() + visit.path
-    status, body = door.send(
+    status, body = connection.send(
         b"GET %s HTTP/1.1\r\nHost: %s\r\n" % (target, site.netloc.encode())
         + b"".join(b"%s: %s\r\n" % header for header in headers)
         + b"\r\n"
     )
-    MADE["headers"] += 1
+    JUDGED["headers"] += 1
     event(f"status {status}")
     assert status < 500, body
     if status != 200:

@@ -13,8 +13,8 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from tests.fuzz.framing import Malformed, Request, read
+from tests.fuzz.profiles import JUDGED, max_examples
 from tests.fuzz.site import Site, credentials_in
-from tests.fuzz.tries import MADE, tries
 from tests.fuzz.wire import Answer, Silent
 
 #: seconds to wait for a refusal of what may be the beginning of something
@@ -216,7 +216,7 @@ def _lines() -> st.SearchStrategy[Message]:
     )
 
 
-@tries(2_600)
+@max_examples(2_600)
 @given(
     messages=st.lists(_lines(), min_size=1, max_size=3),
     after=st.sampled_from(
@@ -233,7 +233,7 @@ def _lines() -> st.SearchStrategy[Message]:
 )
 def test_lines(site: Site, messages: list[Message], after: bytes) -> None:
     stream = b"".join(message.render(site) for message in messages) + fill(site, after)
-    MADE["lines"] += 1
+    JUDGED["lines"] += 1
     exchange(site, stream)
 
 
@@ -509,7 +509,7 @@ def _flaws() -> st.SearchStrategy[list[Flaw]]:
     return st.one_of(st.just([]), st.just([]), st.lists(flaw, max_size=2))
 
 
-@tries(2_000)
+@max_examples(2_000)
 @given(
     first=_bodies(),
     flaws=_flaws(),
@@ -528,5 +528,5 @@ def test_bodies(
     stream = b"".join(message.render(site) for message in (first, *others)) + fill(site, last)
     for flaw in flaws:
         stream = flaw.apply(stream)
-    MADE["bodies"] += 1
+    JUDGED["bodies"] += 1
     exchange(site, stream, pause=pause)

@@ -38,11 +38,14 @@ class Certificate:
 
 
 @contextmanager
-def terminated(certificate: Certificate, port: int) -> Iterator[int]:
-    """A port on which TLS is spoken, passed on without it to `port`, and nothing else changed."""
+def terminated(certificate: Certificate, to: int | Path) -> Iterator[int]:
+    """A port on which TLS is spoken, passed on without it, and nothing else changed.
+
+    `to` is another port, or a Unix socket.
+    """
     context = certificate.for_server()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=_accept, args=(listener, context, port))
+        thread = threading.Thread(target=_accept, args=(listener, context, to))
         thread.start()
         try:
             yield listener.getsockname()[1]
@@ -53,25 +56,25 @@ def terminated(certificate: Certificate, port: int) -> Iterator[int]:
             thread.join()
 
 
-def _accept(listener: socket.socket, context: ssl.SSLContext, port: int) -> None:
+def _accept(listener: socket.socket, context: ssl.SSLContext, to: int | Path) -> None:
     connections = []
     while True:
         try:
             outside, _ = listener.accept()
         except OSError:
             break
-        connection = threading.Thread(target=_pass_on, args=(outside, context, port))
+        connection = threading.Thread(target=_pass_on, args=(outside, context, to))
         connection.start()
         connections.append(connection)
     for connection in connections:
         connection.join()
 
 
-def _pass_on(plain: socket.socket, context: ssl.SSLContext, port: int) -> None:
+def _pass_on(plain: socket.socket, context: ssl.SSLContext, to: int | Path) -> None:
     with (
         suppress(OSError),
         context.wrap_socket(plain, server_side=True) as outside,
-        socket.create_connection(("127.0.0.1", port)) as inside,
+        _connected(to) as inside,
     ):
         while True:
             ready = [outside] if outside.pending() else select.select([outside, inside], [], [])[0]
@@ -80,3 +83,11 @@ def _pass_on(plain: socket.socket, context: ssl.SSLContext, port: int) -> None:
                 if not data:
                     return
                 (inside if source is outside else outside).sendall(data)
+
+
+def _connected(to: int | Path) -> socket.socket:
+    if isinstance(to, int):
+        return socket.create_connection(("127.0.0.1", to))
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(str(to))
+    return client

@@ -201,6 +201,14 @@ def other(server: LocalConnect) -> Site:
     return publish(server)
 
 
+@pytest.fixture(scope="session")
+def impatient(server: LocalConnect) -> Site:
+    """The probe with a `read_timeout` of one second."""
+    site = publish(server)
+    site.change(read_timeout=1)
+    return site
+
+
 @pytest.fixture
 def own(server: LocalConnect) -> Site:
     """The probe published for one test alone, which may break it."""

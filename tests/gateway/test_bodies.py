@@ -80,7 +80,7 @@ class TestUploads:
         assert seen["environ"]["CONTENT_TYPE"] == request.headers["Content-Type"]
 
     def test_slow(self, own: Site) -> None:
-        # read_timeout is for the app, not for the visitor
+        # slower than read_timeout in all, but never silent for as long
         own.change(read_timeout=1)
         with own.wire() as wire:
             wire.send(own.request("Content-Length: 3", method="POST"))
@@ -179,7 +179,7 @@ class TestDownloads:
         assert digest.hexdigest() == digest_of(numbers(size))
 
     def test_to_a_slow_client(self, own: Site) -> None:
-        # slower than read_timeout allows the app to be, and more than all buffers hold
+        # more than all buffers hold
         own.change(read_timeout=1)
         size = 40 * MEGABYTE
         digest = hashlib.sha256()

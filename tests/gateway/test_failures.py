@@ -29,27 +29,37 @@ def is_gone(pid: int) -> bool:
 
 
 class TestSlowness:
-    def test_read_timeout(self, own: Site) -> None:
+    def test_an_app_takes_the_time_that_it_takes(self, own: Site) -> None:
+        # it is the time without data from the client, and that has sent all there is
         own.change(read_timeout=1)
+        assert own.get("/sleep?seconds=3")["pid"] == own.process["pid"]
+        answer = own.server.get(f"{own.mount}/pause?seconds=2&times=2")
+        assert answer.text == "half" * 2 + "whole"
+
+    @pytest.mark.parametrize(
+        ("lines", "body"),
+        [
+            (["Content-Length: 3"], b"a"),
+            (["Transfer-Encoding: chunked"], b"1\r\na\r\n2"),
+            (["Content-Length: 3", "Expect: 100-continue"], b""),
+            (["Content-Length: 3", "Accept: text/html"], b"ab"),
+        ],
+    )
+    def test_a_client_that_falls_silent(
+        self, impatient: Site, lines: list[str], body: bytes
+    ) -> None:
         started = time.monotonic()
-        said = refusal(own.server.get(f"{own.mount}/sleep?seconds=20"), 504)
-        assert time.monotonic() - started < 10
-        assert "read_timeout" in said
-        assert "1 second" in said
-        # the process is alive and goes on
-        assert own.get("/echo")["pid"] == own.process["pid"]
-
-    def test_read_timeout_is_for_each_read(self, own: Site) -> None:
-        own.change(read_timeout=2)
-        answer = own.server.get(f"{own.mount}/pause?seconds=1&times=4")
-        assert answer.text == "half" * 4 + "whole"
-
-    def test_read_timeout_in_the_middle_of_an_answer(self, own: Site) -> None:
-        own.change(read_timeout=1)
-        # too late for words, but not taken for the whole
-        with pytest.raises(httpx.RemoteProtocolError):
-            own.server.get(f"{own.mount}/pause?seconds=20")
-        assert own.get("/echo")["size"] == 0
+        with impatient.wire() as wire:
+            wire.send(impatient.request(*lines, method="POST", path="/count", body=body))
+            answer = wire.answer()
+            assert answer.status == 408
+            assert "for 1 seconds (read_timeout)" in answer.error
+            assert answer.all("Connection") == [b"close"]
+            assert wire.ended
+        # long before aiohttp by itself gives up to wait for the rest
+        assert time.monotonic() - started < 8
+        # the app is not asked to take half for the whole
+        assert impatient.get("/echo")["size"] == 0
 
     def test_init_timeout(self, own: Site) -> None:
         own.end_process()

@@ -205,11 +205,6 @@ def test_an_upgrade_is_a_request_like_any_other(
 
 @pytest.mark.parametrize("upgrade", [[], ["Connection: Upgrade", "Upgrade: websocket"]])
 @pytest.mark.parametrize(
-    # one that the app reads, one that this server reads, and one that nobody reads
-    "path",
-    ["{mount}/echo", "/__api__/v1/content", "/__api__/v1/tags/1"],
-)
-@pytest.mark.parametrize(
     "body",
     [
         b"5\r\nhelloXX0\r\n\r\n",
@@ -217,14 +212,11 @@ def test_an_upgrade_is_a_request_like_any_other(
         b"5\r\nhello\r\n0\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
     ],
 )
-def test_a_body_that_breaks(probe: Site, upgrade: list[str], path: str, body: bytes) -> None:
-    """Wherever the bytes are parted, there is an answer, and an end of the connection."""
-    key = f"Authorization: Key {probe.server.users['admin'].api_key}"
-    head = probe.request(*upgrade, "Transfer-Encoding: chunked", key, method="POST").replace(
-        f"{probe.mount}/echo".encode(), path.format(mount=probe.mount).encode()
-    )
+def test_a_body_that_breaks(impatient: Site, upgrade: list[str], body: bytes) -> None:
+    """Wherever the bytes are parted, there is an answer in time, and an end of the connection."""
+    head = impatient.request(*upgrade, "Transfer-Encoding: chunked", method="POST")
     with ExitStack() as stack:
-        wires = [stack.enter_context(probe.wire()) for _ in body]
+        wires = [stack.enter_context(impatient.wire()) for _ in body]
         for cut, wire in enumerate(wires):
             wire.send(head + body[:cut])
         # until those who read the body wait for the rest of it
@@ -234,5 +226,5 @@ def test_a_body_that_breaks(probe: Site, upgrade: list[str], path: str, body: by
             wire.socket.settimeout(8)
             wire.send(body[cut:])
         for cut, wire in enumerate(wires):
-            assert wire.answer().status in (400, 501), cut
+            assert wire.answer().status in (400, 408), cut
             assert wire.ended, cut

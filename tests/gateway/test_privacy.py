@@ -12,7 +12,9 @@ from tests.gateway.conftest import CANARY, Site, publish
 from tests.servers import LocalConnect, eventually, running_server
 
 #: of the server's own installation
-SERVERS_OWN = "local_connect,process,wsgi,lifeline,aiohttp,multidict,yarl,sqlalchemy,packaging,uv"
+SERVERS_OWN = (
+    "local_connect,process,wsgi,lifeline,waitress,aiohttp,multidict,yarl,sqlalchemy,packaging,uv"
+)
 
 
 def mode(path: Path) -> int:

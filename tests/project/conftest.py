@@ -24,6 +24,9 @@ class Checkout:
     def __init__(self, directory: Path) -> None:
         self.directory = copy_of_checkout(directory)
         (directory / ".venv").symlink_to(Path(sys.prefix))
+        if (ROOT / ".cache").exists():
+            # what `make cassandra` has fetched
+            (directory / ".cache").symlink_to(ROOT / ".cache")
         for name in ("pyproject.toml", "requirements-dev.txt"):
             # older than any environment, so that make does not install the copy into this one
             os.utime(directory / name, (0, 0))

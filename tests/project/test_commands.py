@@ -1,12 +1,14 @@
 """Every command that is written down is run: here, or by the test that is named for it here."""
 
 import ast
+import configparser
 import json
+import os
 import re
 import shutil
 import subprocess
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,17 +16,25 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.beside import Services
 from tests.catalogue import EXAMPLES, ROOT, Example
 from tests.project.conftest import Checkout
 from tests.servers import LocalConnect
 from tests.targets.environments import environment
 
-PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("*-example/README.md")])
-PROGRAMS = r"(?:\.venv/bin/)?(?:make|rsconnect|local-connect|pip|python3|flask|curl|pytest) ?"
+PAGES = sorted(
+    [
+        *(ROOT / "README.md", ROOT / "CONTRIBUTING.md"),
+        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("*-example/README.md"),
+    ]
+)
+PROGRAMS = r"(?:\.venv/bin/)?(?:make|rsconnect|local-connect|pip|python3?|flask|curl|pytest|npm) ?"
 
 #: patterns of commands, and the test that runs them
 RUN_BY = {
     r"make gallery": "test_gallery_until_ctrl_c",
+    r"make (check|lint)": "test_ours_runs_what_must_pass_before_anything_lands",
     r"make test": "test_ours_runs_what_must_pass_before_anything_lands",
     r"make deploy SERVER=<saved server>": "test_one_failing_deployment_does_not_stop_the_others",
     r"make deploy-\S+ SERVER=<saved server>": (
@@ -42,8 +52,24 @@ RUN_BY = {
     r"pip install '\.\[pytest\]'": "test_an_api_that_is_not_ours",
     r"python3 -m venv \.venv": "test_an_example_in_an_environment_of_its_own",
     r"\.venv/bin/pip install -r requirements\.txt": "test_an_example_in_an_environment_of_its_own",
+    r"make cassandra": "test_what_is_fetched_already_is_not_fetched_again",
+    r"\.venv/bin/python -m storage\.db_initialize": ("test_an_example_answers_as_its_readme_says"),
+    r"\.venv/bin/python -m flask --app app db upgrade": "test_away_and_back",
+    r"\.venv/bin/python db_engine\.py .*": "test_killed_in_the_middle_and_then_twice_at_once",
+    r"npm (ci|test|run build)": "test_the_committed_build_is_that_of_the_sources",
     r"\.venv/bin/flask --app app run": "test_an_example_answers_as_its_readme_says",
     r"curl .*": "test_an_example_answers_as_its_readme_says",
+    r"\.venv/bin/pip install honcho": "test_all_of_the_procfile_by_honcho",
+    r"PATH=\.venv/bin:\$PATH honcho start.*": "test_all_of_the_procfile_by_honcho",
+    r"\.venv/bin/pip install pytest.*": "test_the_tests_that_travel_with_an_example",
+    r"\.venv/bin/pytest": "test_the_tests_that_travel_with_an_example",
+}
+
+#: where services of the examples could be; a deployment does not ask them
+NOBODY = {
+    "REDIS_URL": "redis://127.0.0.1:1",
+    "CASSANDRA_CONTACT_POINTS": "127.0.0.1",
+    "DATABASE_URL": "postgresql://127.0.0.1:1/nothing",
 }
 
 
@@ -68,13 +94,20 @@ def commands(page: Path) -> list[str]:
 
 
 def is_data_or_code(block: str) -> bool:
-    for parse in (json.loads, tomllib.loads, ast.parse, yaml.safe_load):
+    for parse in (json.loads, tomllib.loads, ast.parse, yaml.safe_load, sections):
         try:
             found = parse(re.sub(r"^ *\.\.\.\n", "", block, flags=re.MULTILINE))
-        except (ValueError, SyntaxError, yaml.YAMLError):
+        except (ValueError, SyntaxError, yaml.YAMLError, configparser.Error):
             continue
         return not isinstance(found, str)
     return False
+
+
+def sections(block: str) -> configparser.ConfigParser:
+    """What systemd's units are written as."""
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read_string(block)
+    return parser
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -110,7 +143,7 @@ def test_rsconnect_as_it_is_written(checkout: Checkout, server: LocalConnect) ->
     assert len(deployments) > len(EXAMPLES)
 
     def run(command: str) -> None:
-        done = checkout.run("sh", "-c", f". .venv/bin/activate && {command}")
+        done = checkout.run("sh", "-c", f". .venv/bin/activate && {command}", **NOBODY)
         assert done.returncode == 0, f"{command}\n{done.stdout}"
 
     before = guids(server)
@@ -137,9 +170,15 @@ def test_an_example_in_an_environment_of_its_own(tmp_path: Path) -> None:
     assert example.paths[0] in done.stdout
 
 
-@pytest.mark.parametrize("one", EXAMPLES, ids=lambda example: example.directory)
+@pytest.mark.parametrize(
+    "one",
+    [
+        pytest.param(example, id=example.directory, marks=pytest.mark.services(*example.services))
+        for example in EXAMPLES
+    ],
+)
 def test_an_example_answers_as_its_readme_says(
-    one: Example, tmp_path: Path, pytestconfig: pytest.Config
+    one: Example, tmp_path: Path, pytestconfig: pytest.Config, services: Services
 ) -> None:
     """Each `curl` gets JSON, and the last one gets what is written after it."""
     cache = Path(pytestconfig.cache.mkdir("environments"))
@@ -149,7 +188,11 @@ def test_an_example_answers_as_its_readme_says(
     (run,) = [line for line in commands(copy / "README.md") if line.startswith(".venv/bin/flask")]
     asked = [command for command in commands(copy / "README.md") if command.startswith("curl ")]
     asked.sort(key=text.index)
-    with running(f"{run} --port 0", copy) as address:
+    variables = {**os.environ, **services.variables(*one.services)}
+    for command in commands(copy / "README.md"):
+        if command.startswith(".venv/bin/python "):
+            subprocess.run(command.split(), cwd=copy, env=variables, check=True)
+    with running(f"{run} --port 0", copy, variables) as address:
         for command in asked:
             filled = command.replace("http://127.0.0.1:5000", address)
             assert filled != command
@@ -165,11 +208,12 @@ def test_an_example_answers_as_its_readme_says(
 
 
 @contextmanager
-def running(command: str, directory: Path) -> Iterator[str]:
+def running(command: str, directory: Path, variables: Mapping[str, str]) -> Iterator[str]:
     """Run a command that serves, and tell where."""
     process = subprocess.Popen(
         command.split(),
         cwd=directory,
+        env=variables,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

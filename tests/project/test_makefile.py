@@ -8,12 +8,15 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.catalogue import EXAMPLES
+from scripts.services import load, missing
+from tests.beside import Services
+from tests.catalogue import EXAMPLES, Example
 from tests.deployed import Content
 from tests.project.conftest import Checkout
 from tests.rsconnect_cli import rsconnect
@@ -85,6 +88,9 @@ def test_deploy_by_environment_and_again_from_elsewhere(
     done = checkout.run("make", "-j4", "deploy", **where)
     assert done.returncode == 0, done.stdout
     assert names(server, "alice") == sorted(DIRECTORIES)
+    assert "flask-celery-example | REDIS_URL is not set, so it is deployed without valkey" in (
+        done.stdout
+    )
 
     # a fresh checkout has no record of what was deployed before
     for directory in DIRECTORIES:
@@ -138,10 +144,15 @@ def test_one_failing_deployment_does_not_stop_the_others(
     assert "Traceback" not in done.stdout
 
 
-def test_a_deployment_inside_local_connect_is_verified(checkout: Checkout) -> None:
+@pytest.mark.services("valkey")
+def test_a_deployment_inside_local_connect_is_verified(
+    checkout: Checkout, services: Services
+) -> None:
     done = checkout.run(
         *(".venv/bin/local-connect", "--port", "0", "--"),
         *("bash", "-c", "make -j4 deploy && make verify"),
+        # which is what the greetings stand on that are not in a file
+        **services.variables("valkey"),
     )
     assert done.returncode == 0, done.stdout
     assert re.search(r"^\d+ passed, \d+ skipped", done.stdout, re.MULTILINE)
@@ -211,17 +222,70 @@ def test_run_one_example(checkout: Checkout) -> None:
         process.stdout.close()
 
 
-def test_gallery_until_ctrl_c(checkout: Checkout) -> None:
-    """On a terminal, as it is meant; then again, which updates the same content."""
-    assert gallery(checkout) == gallery(checkout)
+def test_gallery_until_ctrl_c(checkout: Checkout, services: Services) -> None:
+    """On a terminal, as it is meant; then again, which updates the same content.
+
+    A service that is heavy is not started for it, as it takes one that the environment names.
+    """
+    heavy = {name for example in EXAMPLES for name in example.services if is_heavy(name)}
+    variables = services.variables(*(name for name in heavy if missing(name) is None))
+    assert gallery(checkout, variables) == gallery(checkout, variables)
 
 
-def gallery(checkout: Checkout) -> list[str]:
+def is_heavy(service: str) -> bool:
+    return getattr(load(service), "HEAVY", False)
+
+
+def test_gallery_without_what_an_example_stands_on(checkout: Checkout) -> None:
+    """It says in one line what to do, and shows the others."""
+    left_out = next(example for example in EXAMPLES if "cassandra" in example.services)
+    (checkout.directory / ".cache").unlink(missing_ok=True)
+    # the others would take long
+    tables = (checkout.directory / "gallery.toml").read_text("utf-8")
+    kept = (DIRECTORIES[0], left_out.directory)
+    shown = "".join(
+        table
+        for table in re.split(r"^(?=\[)", tables, flags=re.MULTILINE)
+        if table.startswith(tuple(f"[{name}]" for name in kept))
+    )
+    (checkout.directory / "gallery.toml").write_text(shown, "utf-8")
+    with subprocess.Popen(
+        ["make", "gallery", "PORT=0"],
+        cwd=checkout.directory,
+        env=checkout.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if "Ctrl-C ends it." in line:
+                os.killpg(process.pid, signal.SIGINT)
+    (why,) = [line for line in lines if line.startswith(f"{left_out.directory} | ")]
+    assert re.search(r"LEFT OUT: Cassandra .*(make cassandra|openjdk-17)", why)
+    assert EXAMPLES[0].title in "".join(lines)
+    assert left_out.title not in "".join(lines)
+
+
+def release_of(example: Example) -> str | None:
+    """What its Procfile runs before it goes live, if anything."""
+    procfile = example.path / "Procfile"
+    text = procfile.read_text("utf-8") if procfile.exists() else ""
+    found = re.search(r"^release: (.+)$", text, re.MULTILINE)
+    return found and found[1]
+
+
+def gallery(checkout: Checkout, variables: Mapping[str, str]) -> list[str]:
     """Run `make gallery`, visit each address that it prints, and Ctrl-C; their paths."""
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(checkout.directory)
-        os.execvpe("make", ["make", "gallery", "PORT=0"], checkout.environment)  # noqa: S606
+        environment = {**checkout.environment, **variables}
+        os.execvpe("make", ["make", "gallery", "PORT=0"], environment)  # noqa: S606
     printed = b""
     deadline = time.monotonic() + PATIENCE
 
@@ -240,17 +304,40 @@ def gallery(checkout: Checkout) -> list[str]:
 
     try:
         read_until(b"Ctrl-C ends it.")
-        found = re.findall(r"^  (?:console|list|hello) +(http\S+)", printed.decode(), re.MULTILINE)
+        found = re.findall(
+            r"^  (?:page|console|list|hello) +(http\S+)", printed.decode(), re.MULTILINE
+        )
         answers = [httpx.get(url, trust_env=False) for url in found]
         assert {answer.status_code for answer in answers} == {200}, printed.decode()
         for example in EXAMPLES:
+            if any(map(missing, example.services)):
+                assert f"{example.directory} | LEFT OUT: " in printed.decode()
+                continue
             assert example.title in printed.decode()
+            if command := release_of(example):
+                assert f"{example.directory} | {command}" in printed.decode()
+        if not missing("valkey"):
+            refresh(printed.decode())
         os.write(terminal, b"\x03")
         read_until(b"there is no such line, so this reads to the end")
     finally:
-        _, status = os.waitpid(child, 0)
+        # which ends it, if it has not ended
         os.close(terminal)
+        _, status = os.waitpid(child, 0)
     assert "Traceback" not in printed.decode()
     assert "Error" not in printed.decode().split("Ctrl-C ends it.")[1]
     assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
     return [answer.request.url.path for answer in answers]
+
+
+def refresh(printed: str) -> None:
+    """Ask for fresh greetings, by the key that is printed; the worker beside does what it is to."""
+    (console,) = re.findall(r"\(flask-celery-example\)\s+console +(\S+)", printed)
+    key = re.findall(r"Authorization: (Key \S+)'", printed)[0]
+    with httpx.Client(base_url=console, headers={"Authorization": key}, trust_env=False) as client:
+        asked = client.post("refresh")
+        assert asked.status_code == 202, asked.text
+        deadline = time.monotonic() + PATIENCE
+        while client.get(asked.headers["Location"]).json()["state"] != "done":
+            assert time.monotonic() < deadline
+            time.sleep(0.1)

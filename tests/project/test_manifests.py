@@ -2,12 +2,11 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
-
+from tests.beside import Services
 from tests.catalogue import EXAMPLES, ROOT, Example
 from tests.project.conftest import Checkout
 from tests.rsconnect_cli import rsconnect
@@ -15,6 +14,7 @@ from tests.servers import LocalConnect
 
 
 def tracked(example: Example) -> set[str]:
+    """What git has of the example, less hidden files, which are of no use to a server."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=example.path,
@@ -22,7 +22,7 @@ def tracked(example: Example) -> set[str]:
         text=True,
         check=True,
     )
-    return set(listed.stdout.splitlines())
+    return {name for name in listed.stdout.splitlines() if not name.startswith(".")}
 
 
 def test_manifests_are_those_that_rsconnect_writes_anywhere(checkout: Checkout) -> None:
@@ -59,21 +59,23 @@ def test_make_manifests_wants_to_know_the_python(checkout: Checkout) -> None:
     assert "Traceback" not in done.stdout
 
 
-def test_deploy_each_manifest(server: LocalConnect, checkout: Checkout) -> None:
-    def deploy(example: Example) -> httpx.Response:
-        done = rsconnect(
-            *("deploy", "manifest", "--quiet", "--title", f"{example.directory} from git"),
-            checkout.directory / example.directory / "manifest.json",
-            home=checkout.home / example.directory,
-            environment={
-                "CONNECT_SERVER": server.url,
-                "CONNECT_API_KEY": server.users["admin"].api_key,
-            },
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        path = done.stdout.strip().removeprefix(server.url)
-        return server.get(path + example.paths[0], user="admin")
-
-    with ThreadPoolExecutor(2) as pool:
-        for answer in pool.map(deploy, EXAMPLES):
-            assert answer.status_code == 200, answer.text
+def test_deploy_a_manifest(
+    server: LocalConnect, services: Services, example: Example, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(example.path, tmp_path / example.directory)
+    variables = services.variables(*example.services)
+    done = rsconnect(
+        *("deploy", "manifest", "--quiet", "--title", f"{example.directory} from git"),
+        *(option for variable in variables for option in ("-E", variable)),
+        copy / "manifest.json",
+        home=tmp_path / "home",
+        environment={
+            **variables,
+            "CONNECT_SERVER": server.url,
+            "CONNECT_API_KEY": server.users["admin"].api_key,
+        },
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    path = done.stdout.strip().removeprefix(server.url)
+    answer = server.get(path + example.paths[0], user="admin")
+    assert answer.status_code == 200, answer.text

@@ -6,7 +6,8 @@ from tests.catalogue import ROOT
 
 #: where tests may be skipped, and what they look for in each run
 DECIDED_IN_EACH_RUN = {
-    "tests/conftest.py": "a browser on the machine",
+    "tests/examples/react/conftest.py": "Node.js on the machine",
+    "tests/conftest.py": "a browser on the machine, and the services of the examples",
     "tests/project/test_pictures.py": "fontconfig on the machine",
     "tests/targets/connect.py": "content that is open to everyone",
 }

@@ -19,7 +19,10 @@ def test_all_is_served_as_before(tmp_path: Path, server: LocalConnect) -> None:
         content = publish(old, app(), title="سلام", idle_timeout=70)
         second = upload(content, archive_of({"app.py": app("two").encode()}))
         assert deploy(content, second)["code"] == 0
-        tag = old.request("POST", "/__api__/v1/tags", user="admin", json={"name": "old"}).json()
+        tag: dict[str, Any] = {"id": None}
+        for _ in range(2):
+            fields = {"name": "old", "parent_id": tag["id"]}
+            tag = old.request("POST", "/__api__/v1/tags", user="admin", json=fields).json()
         bob = {"principal_guid": old.users["bob"].guid, "principal_type": "user"}
         for method, path, body in (
             ("PATCH", "environment", [{"name": "COLOUR", "value": "blue"}]),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.deployed import Person, Unharmed, assert_recorded
+from tests.publishing import archive_of, create, deploy, upload
 from tests.servers import LocalConnect
 
 API = ("api", "--entrypoint", "app:app")
@@ -91,7 +92,29 @@ def test_an_app_that_ends_by_itself(alice: Person, live: Unharmed, app: Path) ->
     (app / "app.py").write_text("import sys\nsys.exit('No database here.')\n")
     said = live.refused(alice, *API, app)
     assert "No database here." in said
+    assert "The app ended its process in app.py, line 2: `sys.exit('No database here.')`" in said
     assert "The app did not start: its process ended with status 1." in said
+
+
+def test_an_app_that_serves_itself(server: LocalConnect) -> None:
+    source = (
+        "from wsgiref.simple_server import make_server\n"
+        "def app(environ, start_response): ...\n"
+        "make_server('127.0.0.1', 0, app).serve_forever()\n"
+    )
+    content = create(server, init_timeout=5)
+    task = deploy(content, upload(content, archive_of({"app.py": source.encode()})))
+    assert task["code"] == 0
+    last = task["output"][-1]
+    assert "The app was not ready within 5 seconds (its init_timeout)." in last
+    assert "in app.py, line 3: `make_server('127.0.0.1', 0, app).serve_forever()`." in last
+    assert 'belongs below `if __name__ == "__main__":`' in last
+    # visitors get that it is so, and none of its code
+    answer = server.get(content.path)
+    assert answer.status_code == 504
+    assert "The app was not ready within 5 seconds" in answer.text
+    assert "make_server" not in answer.text
+    assert [line for line in task["output"] if 'app.py", line 3, in <module>' in line]
 
 
 def test_an_app_that_leaves_a_process_behind(alice: Person, live: Unharmed, app: Path) -> None:

@@ -6,7 +6,7 @@ from contextlib import closing
 
 from tests.deployed import Content
 from tests.process_app import app, ask, deployments
-from tests.publishing import archive_of, deploy, finished, publish, upload
+from tests.publishing import archive_of, create, deploy, finished, publish, upload
 from tests.servers import LocalConnect, eventually
 
 
@@ -138,9 +138,10 @@ def test_the_oldest_deployments_are_forgotten(server: LocalConnect) -> None:
     assert deployments(content) == []
 
 
-def jobs(content: Content) -> list[dict[str, object]]:
+def jobs(content: Content, *, of_builds: bool = False) -> list[dict[str, object]]:
+    """Those of the content's processes, or those of its builds, newest first."""
     found: list[dict[str, object]] = content.server.get(f"{content.api}/jobs").json()
-    return found
+    return [job for job in found if (job["tag"] == "python_restore") == of_builds]
 
 
 def test_jobs_and_their_logs(server: LocalConnect) -> None:
@@ -187,3 +188,48 @@ def test_a_job_is_killed(server: LocalConnect) -> None:
     assert (killed.status_code, killed.json()["job_key"]) == (202, job["key"])
     assert ask(content)["pid"] != int(str(job["pid"]))
     assert server.request("DELETE", f"{content.api}/jobs/{job['key']}").status_code == 409
+
+
+def test_a_build_is_a_job(server: LocalConnect) -> None:
+    content = create(server)
+    bundle_id = upload(content, archive_of({"app.py": app("one").encode()}))
+    order = {"bundle_id": bundle_id}
+    task_id = server.request("POST", f"{content.api}/deploy", json=order).json()["task_id"]
+    (job,) = server.get(f"{content.api}/jobs").json()
+    assert (job["tag"], job["bundle_id"]) == ("python_restore", bundle_id)
+    task = finished(server, task_id)
+    (job,) = jobs(content, of_builds=True)
+    assert (job["status"], job["exit_code"]) == (1, 0)
+    printed = server.get(f"{content.api}/jobs/{job['key']}/download").text.splitlines()
+    # all that was said of it before the app started
+    assert printed == task["output"][: len(printed)]
+    assert task["output"][len(printed)] == "Launching Python API..."
+    assert len(jobs(content)) == 1
+
+    missing = archive_of({"app.py": b"", "requirements.txt": b"./missing"})
+    assert deploy(content, upload(content, missing))["code"] == 1
+    newest, oldest = jobs(content, of_builds=True)
+    assert (newest["status"], newest["exit_code"], oldest) == (1, 1, job)
+
+
+def test_a_build_is_stopped(server: LocalConnect) -> None:
+    content = publish(server, app("one"))
+    files = {
+        "app.py": app("two").encode(),
+        "requirements.txt": b"./slow",
+        "slow/pyproject.toml": b'[build-system]\nrequires = []\nbuild-backend = "slow"\n'
+        b'backend-path = ["."]\n',
+        "slow/slow.py": b"import time\ntime.sleep(600)\n",
+    }
+    order = {"bundle_id": upload(content, archive_of(files))}
+    task_id = server.request("POST", f"{content.api}/deploy", json=order).json()["task_id"]
+    (job, _) = jobs(content, of_builds=True)
+    path = f"{content.api}/jobs/{job['key']}"
+    assert eventually(lambda: "Creating environment" in server.get(f"{path}/download").text)
+    assert server.request("DELETE", path).status_code == 202
+    task = finished(server, task_id)
+    assert (task["code"], task["error"]) == (1, "The build was stopped.")
+    ended = server.get(path).json()
+    assert (ended["status"], ended["exit_code"]) == (1, 1)
+    assert server.request("DELETE", path).status_code == 409
+    assert ask(content)["version"] == "one"

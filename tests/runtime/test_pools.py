@@ -134,8 +134,8 @@ def test_a_bundle_that_does_not_start_is_not_tried_by_every_visitor(server: Loca
     server.request("PATCH", f"{content.api}/environment", json=body).raise_for_status()
     answers = [server.get(content.path, user=None) for _ in range(10)]
     assert {answer.status_code for answer in answers} == {502}
-    tries = [job for job in server.get(f"{content.api}/jobs").json() if job["exit_code"] == 1]
-    assert 1 <= len(tries) <= 3
+    attempts = [job for job in server.get(f"{content.api}/jobs").json() if job["exit_code"] == 1]
+    assert 1 <= len(attempts) <= 3
     # a deployment is a new try at once
     server.request("PATCH", f"{content.api}/environment", json=[{"name": "COLOUR"}])
     assert deploy(content, content.item["bundle_id"])["code"] == 0
@@ -172,10 +172,8 @@ def test_a_bundle_that_does_not_start_is_activated_as_on_connect(server: LocalCo
     broken = upload(content, archive_of({"app.py": b"raise SystemExit('bad')"}))
     task = deploy(content, broken)
     assert task["code"] == 0
-    assert task["output"][-2:] == [
-        "bad",
-        "The app did not start: its process ended with status 1.",
-    ]
+    assert "bad" in task["output"]
+    assert task["output"][-1] == "The app did not start: its process ended with status 1."
     answer = server.get(content.path)
     assert (answer.status_code, content.item["bundle_id"]) == (502, broken)
     assert "The app did not start" in answer.json()["error"]

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import httpx
 
+from tests.beside import Services
 from tests.catalogue import Example
 
 CREDENTIALS = b"RStudio-Connect-Credentials"
@@ -94,7 +95,8 @@ class Target(ABC):
     `by_default` is false where it must be asked for by name.
 
     `cache` is a directory that outlives the session, `scratch` one that does not; `saved_server`
-    names a server that is there already, for a target that does not start its own.
+    names a server that is there already, for a target that does not start its own. `services` has
+    what the examples stand on, for a target that starts them.
     """
 
     name: ClassVar[str]
@@ -102,9 +104,12 @@ class Target(ABC):
     by_default: ClassVar[bool] = True
     viewers: ClassVar[tuple[User | None, ...]] = (ALICE,)
 
-    def __init__(self, *, cache: Path, scratch: Path, saved_server: str) -> None:
+    def __init__(
+        self, *, cache: Path, scratch: Path, services: Services, saved_server: str = ""
+    ) -> None:
         self.cache = cache
         self.scratch = scratch
+        self.services = services
         self.saved_server = saved_server
         self.deployed: dict[Example, Content | Exception] = {}
 

@@ -1,33 +1,26 @@
 """The examples as `make deploy` left them on a server that someone uses: looked at, not changed."""
 
-import ssl
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import httpx
 import pytest
-from rsconnect.api import RSConnectClient, RSConnectServer
-from rsconnect.http_support import HTTPResponse
-from rsconnect.models import ContentItemV1
 
-from scripts.gallery import find, server
+from scripts.connect import Client, Server, connected, find_server
+from tests.beside import Services
 from tests.catalogue import Example
 from tests.targets.base import Content, Headers, NotDeployedError, Target, User
 
 #: stands for the owner of the key, until the server says who that is
 OWNER = User("owner")
 
-PAGE_SIZE = 500
-
 
 class FoundContent(Content):
     """The server tells the example who the viewer is, by the key."""
 
-    def __init__(
-        self, example: Example, item: ContentItemV1, where: RSConnectServer, owner: User
-    ) -> None:
+    def __init__(self, example: Example, item: dict[str, Any], where: Server, owner: User) -> None:
         # unlike the other targets this one may be beyond a proxy
-        client = httpx.Client(timeout=60, verify=certificates(where))
+        client = httpx.Client(timeout=60, verify=where.certificates)
         super().__init__(example, item["content_url"].rstrip("/") + "/", client)
         self.open_to_all = item["access_type"] == "all"
         self.key = where.api_key
@@ -57,58 +50,35 @@ class Connect(Target):
     by_default: ClassVar[bool] = False
     viewers: ClassVar[tuple[User | None, ...]] = (OWNER, None)
 
-    def __init__(self, *, cache: Path, scratch: Path, saved_server: str) -> None:
-        super().__init__(cache=cache, scratch=scratch, saved_server=saved_server)
+    def __init__(
+        self, *, cache: Path, scratch: Path, services: Services, saved_server: str = ""
+    ) -> None:
+        super().__init__(cache=cache, scratch=scratch, services=services, saved_server=saved_server)
         self.owner: User | None = None
 
     def start(self, example: Example) -> Content:
-        where = server(self.saved_server)
-        with RSConnectClient(where) as client:
-            item = find(client, client.me()["guid"], example.directory)
+        where = find_server(self.saved_server)
+        with connected(where) as client:
+            item = client.find(client.me()["guid"], example.directory)
+            self.owner = self.owner or owner_of_the_key(client)
         if item is None or item["bundle_id"] is None:
             raise NotDeployedError(
                 f"{example.directory} is not deployed at {where.url}: make deploy-"
                 f"{example.directory} deploys it there, make deploy all of them"
             )
-        self.owner = self.owner or owner_of_the_key(where)
         return FoundContent(example, item, where, self.owner)
 
 
-def owner_of_the_key(where: RSConnectServer) -> User:
+def owner_of_the_key(client: Client) -> User:
     """The name and the groups of the key's owner.
 
     No request tells the groups of a user, so it asks each group for its members, as posit-sdk does.
     """
-    with RSConnectClient(where) as client:
-        me = client.me()
-        groups = [
-            str(group["name"])
-            for group in everything(where, client, "v1/groups")
-            if me["guid"]
-            in (
-                member["guid"]
-                for member in everything(where, client, f"v1/groups/{group['guid']}/members")
-            )
-        ]
+    me = client.me()
+    groups = [
+        str(group["name"])
+        for group in client.pages("v1/groups")
+        if me["guid"]
+        in (member["guid"] for member in client.pages(f"v1/groups/{group['guid']}/members"))
+    ]
     return User(me["username"], tuple(groups))
-
-
-def everything(where: RSConnectServer, client: RSConnectClient, path: str) -> list[dict[str, Any]]:
-    """What all pages of a listing hold."""
-    results: list[dict[str, Any]] = []
-    while True:
-        number = len(results) // PAGE_SIZE + 1
-        answer = client.get(path, query_params={"page_number": number, "page_size": PAGE_SIZE})
-        page = cast(dict[str, Any], where.handle_bad_response(cast(HTTPResponse, answer)))
-        results += page["results"]
-        if len(page["results"]) < PAGE_SIZE:
-            return results
-
-
-def certificates(where: RSConnectServer) -> ssl.SSLContext | bool:
-    """Which certificates are believed, as it was saved."""
-    if where.insecure:
-        return False
-    if not where.ca_data:
-        return True
-    return ssl.create_default_context(cadata=where.ca_data)

@@ -11,10 +11,13 @@ from pathlib import Path
 from uv import find_uv_bin
 
 
-def environment(requirements: Path, cache: Path, *, resolution: str = "highest") -> Path:
+def environment(
+    requirements: Path, cache: Path, *, resolution: str = "highest", compiled: bool = True
+) -> Path:
     """The interpreter of an environment with these requirements.
 
-    It may be called by several processes at once: one builds, the others wait.
+    It may be called by several processes at once: one builds, the others wait. With `compiled` all
+    of it is compiled at once, for processes that start many times and write no bytecode.
     """
     key = hashlib.sha256()
     for part in (sys.version, sys.base_prefix, resolution):
@@ -29,9 +32,9 @@ def environment(requirements: Path, cache: Path, *, resolution: str = "highest")
         if not complete.exists():
             shutil.rmtree(directory, ignore_errors=True)
             uv("venv", "--python", sys.executable, str(directory))
-            # each example starts many times, and none of its processes writes bytecode
             uv(
-                *("pip", "install", "--compile-bytecode", "--python", str(python)),
+                *("pip", "install", *(["--compile-bytecode"] if compiled else [])),
+                *("--python", str(python)),
                 *("--resolution", resolution, "--requirement", str(requirements)),
             )
             complete.touch()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urljoin
 
+from tests.beside import Services
 from tests.catalogue import Example
 from tests.rsconnect_cli import rsconnect
 from tests.servers import LocalConnect as Server
@@ -60,9 +61,15 @@ class LocalConnect(Target):
     viewers: ClassVar[tuple[User | None, ...]] = (ALICE, BOB, None)
 
     def __init__(
-        self, *, cache: Path, scratch: Path, saved_server: str = "", options: Sequence[str] = ()
+        self,
+        *,
+        cache: Path,
+        scratch: Path,
+        services: Services,
+        saved_server: str = "",
+        options: Sequence[str] = (),
     ) -> None:
-        super().__init__(cache=cache, scratch=scratch, saved_server=saved_server)
+        super().__init__(cache=cache, scratch=scratch, services=services, saved_server=saved_server)
         self.resources = ExitStack()
         self.options = options
 
@@ -76,12 +83,19 @@ class LocalConnect(Target):
         copy = shutil.copytree(
             example.path,
             self.scratch / example.directory,
-            ignore=shutil.ignore_patterns("__pycache__", "rsconnect-python"),
+            ignore=shutil.ignore_patterns(
+                *("__pycache__", "node_modules", "rsconnect-python"), *example.exclude
+            ),
         )
+        variables = self.services.variables(*example.services)
         done = rsconnect(
-            *("deploy", "api", "--new", "--entrypoint", example.entrypoint, copy),
+            *("deploy", "api", "--new", "--entrypoint", example.entrypoint),
+            *(option for pattern in example.exclude for option in ("--exclude", pattern)),
+            *(option for variable in variables for option in ("-E", variable)),
+            copy,
             home=self.scratch / "home",
             environment={
+                **variables,
                 "CONNECT_SERVER": server.url,
                 "CONNECT_API_KEY": server.users[ALICE.name].api_key,
             },

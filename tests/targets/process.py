@@ -59,7 +59,7 @@ class Process(Target):
     def copy(self, example: Example) -> Path:
         """A copy of the example's directory, to run or to break."""
         copy = self.scratch / f"{example.directory}-{uuid.uuid4()}"
-        ignore = shutil.ignore_patterns("__pycache__")
+        ignore = shutil.ignore_patterns("__pycache__", "node_modules", *example.exclude)
         return Path(shutil.copytree(example.path, copy, ignore=ignore))
 
     def launch(
@@ -72,19 +72,23 @@ class Process(Target):
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
     ) -> Content:
-        """Run the example; the caller closes it. Its URL is that of the first mount."""
+        """Run the example; the caller closes it. Its URL is that of the first mount.
+
+        It finds its services by variables that `env` may replace.
+        """
         directory = directory or self.copy(example)
         mounts = mounts or [f"/content/{uuid.uuid4()}"]
         python = environment(
             example.path / "requirements.txt", self.cache, resolution=self.resolution
         )
         log = directory.with_suffix(".log")
+        variables = self.services.variables(*example.services)
 
         with ExitStack() as stack:
             process = subprocess.Popen(
                 [python, SERVE, directory, example.entrypoint, *mounts, "--scheme", scheme],
                 cwd=cwd or directory,
-                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **(env or {})},
+                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **variables, **(env or {})},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stack.enter_context(log.open("wb")),

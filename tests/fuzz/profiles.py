@@ -1,8 +1,8 @@
-"""How often each fuzz test tries, how much was tried, and where that is said.
+"""Hypothesis's profiles of the fuzz tests, and the line that says how many inputs were judged.
 
-Every test has its own number of tries, for the profile `full`: new inputs each time, 10,000 in
-all. The profile `default`, for `make test`, makes a twentieth of them, the same inputs each time,
-so that a change is not refused for what another brought. `long` makes ten times as many.
+Every test has a number of its own, for the profile `full`: new inputs each time, 10,000 in all.
+The profile `default`, for `make test`, makes a twentieth of them, the same inputs each time, so
+that a change is not refused for what another brought. `long` makes ten times as many.
 `make fuzz` asks for `full`, `make fuzz FUZZ_PROFILE=long` for more.
 """
 
@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 #: by test; counted where an input has been judged
-MADE: Counter[str] = Counter()
+JUDGED: Counter[str] = Counter()
 
 _EXAMPLES = 100
 
@@ -41,24 +41,24 @@ if settings.get_current_profile_name() in ("default", "ci"):
     settings.load_profile(os.environ.get("FUZZ_PROFILE", "default"))
 
 
-def tries(number: int) -> settings:
-    """Let a test try this often, or as often as the profile makes of it."""
+def max_examples(number: int) -> settings:
+    """Settings of a test with so many inputs in `full`, and in other profiles in proportion."""
     profile = settings.get_profile(settings.get_current_profile_name())
     return settings(profile, max_examples=number * profile.max_examples // _EXAMPLES)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many inputs were judged in all."""
-    made = {
+    judged = {
         report.nodeid: number
         for reports in terminalreporter.stats.values()
         for report in reports
         if isinstance(report, pytest.TestReport) and report.when == "call"
         for name, number in report.user_properties
-        if name == "tries" and isinstance(number, int)
+        if name == "inputs" and isinstance(number, int)
     }
-    if made:
+    if judged:
         terminalreporter.write_sep("-", "fuzz")
-        for test, number in made.items():
-            terminalreporter.write_line(f"{number:7,} tries  {test}")
-        terminalreporter.write_line(f"{sum(made.values()):7,} tries in all")
+        for test, number in judged.items():
+            terminalreporter.write_line(f"{number:7,} inputs  {test}")
+        terminalreporter.write_line(f"{sum(judged.values()):7,} inputs in all")

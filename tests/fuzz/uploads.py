@@ -1,4 +1,4 @@
-"""A place to upload bundles to, and a watch on all that could come of one."""
+"""Content to upload bundles to, and checks of all that could come of one."""
 
 import gzip
 import json
@@ -20,7 +20,7 @@ MEMORY = 512 << 20
 
 
 @dataclass
-class Shelf:
+class Uploads:
     """A content item to upload to, and all that the server has taken for it so far."""
 
     site: Site
@@ -130,21 +130,21 @@ def walk(directory: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def standing(site: Site) -> Iterator[Shelf]:
-    """A shelf of the site's, taken down at the end with all that is on it."""
+def uploads_to(site: Site) -> Iterator[Uploads]:
+    """New content of the site's to upload to, deleted at the end with all that was uploaded."""
     server = site.server
     probes = {site.open.bundle_id, site.closed.bundle_id}
-    guid = server.request("POST", "/__api__/v1/content", json={"name": "shelf"}).json()["guid"]
+    guid = server.request("POST", "/__api__/v1/content", json={"name": "uploads"}).json()["guid"]
     with canary(server.data.parent / "canary") as beside, canary(Path(os.fsdecode(CANARY))) as far:
-        shelf = Shelf(site, guid, (beside, far), {*probes}, around(site))
-        yield shelf
+        uploads = Uploads(site, guid, (beside, far), {*probes}, around(site))
+        yield uploads
         # all that was taken is recorded, and goes with its content
-        listed = server.get(f"{shelf.api}/bundles").raise_for_status().json()
-        assert {bundle["id"] for bundle in listed} == shelf.recorded - probes
-        server.request("DELETE", shelf.api).raise_for_status()
-        shelf.recorded = probes
-        shelf.assert_nothing_else()
-        shelf.assert_memory()
+        listed = server.get(f"{uploads.api}/bundles").raise_for_status().json()
+        assert {bundle["id"] for bundle in listed} == uploads.recorded - probes
+        server.request("DELETE", uploads.api).raise_for_status()
+        uploads.recorded = probes
+        uploads.assert_nothing_else()
+        uploads.assert_memory()
 
 
 @contextmanager

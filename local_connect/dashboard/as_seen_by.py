@@ -12,7 +12,7 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from local_connect.api.common import rooms
+from local_connect.api.common import services
 from local_connect.errors import BadRequest
 from local_connect.records.store import Content, User
 
@@ -30,7 +30,7 @@ _REDIRECTS = 5
 
 
 @dataclass(frozen=True)
-class Sight:
+class AsSeenBy:
     """What one visitor gets from content."""
 
     who: str
@@ -45,22 +45,22 @@ class Sight:
             return ""
 
 
-async def ask(request: web.Request, content: Content, path: str) -> list[Sight]:
+async def ask(request: web.Request, content: Content, path: str) -> list[AsSeenBy]:
     """Ask content for a path as each identity, and as nobody."""
     mount = f"/content/{content.guid}/"
-    address = URL(f"{rooms(request).deploys.server_url.rstrip('/')}{mount}{path.lstrip('/')}")
+    address = URL(f"{services(request).deploys.server_url.rstrip('/')}{mount}{path.lstrip('/')}")
     if not address.raw_path.startswith(mount):
         raise BadRequest(f"The path {path} leads out of the content.")
-    users = rooms(request).identities.all()[:_SEEN_BY]
+    users = services(request).identities.all()[:_SEEN_BY]
     async with aiohttp.ClientSession() as client:
         return await asyncio.gather(
-            *(_sight(client, address, mount, user) for user in (*users, None))
+            *(_seen_by(client, address, mount, user) for user in (*users, None))
         )
 
 
-async def _sight(
+async def _seen_by(
     client: aiohttp.ClientSession, address: URL, mount: str, user: User | None
-) -> Sight:
+) -> AsSeenBy:
     """What content answers to one visitor, after redirects within it."""
     who = user.username if user else "Nobody"
     headers = {"Accept": "application/json, */*;q=0.5"}
@@ -81,10 +81,10 @@ async def _sight(
                     )
                     continue
                 body = await answer.content.read(4 * _ANSWER)
-                return Sight(who, answer.status, _readable(answer.content_type, body))
+                return AsSeenBy(who, answer.status, _readable(answer.content_type, body))
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        return Sight(who, 0, f"No answer: {error or 'it took too long'}")
-    return Sight(who, 0, f"More than {_REDIRECTS} redirects.")
+        return AsSeenBy(who, 0, f"No answer: {error or 'it took too long'}")
+    return AsSeenBy(who, 0, f"More than {_REDIRECTS} redirects.")
 
 
 def _readable(content_type: str, body: bytes) -> str:

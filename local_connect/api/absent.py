@@ -1,0 +1,71 @@
+"""What Connect's API has and this server has not: it answers 501 and says its name.
+
+From Connect's public API reference, and from what its clients ask for. An address that is neither
+here nor in another module is none of Connect's, and is not found.
+"""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from local_connect.errors import NotImplementedHere
+
+#: the prefix of Connect's API
+PREFIX = "/__api__"
+
+#: methods (`*` is any) and addresses below the prefix
+_ENDPOINTS = """
+GET     server_settings/{rest:.*}
+GET     v1/server_settings/{rest:.*}
+GET     v1/timezones
+GET     v1/audit_logs
+GET     v1/feature-usage
+GET     v1/packages
+GET     v1/instrumentation/{rest:.*}
+GET     v1/metrics/{rest:.*}
+GET     v1/search/{rest:.*}
+GET     v1/experimental/jobs/summary
+GET     v1/experimental/groups/{guid}/content
+*       v1/system/{rest:.*}
+*       v1/queue
+*       v1/queue/{id}
+*       v1/environments
+*       v1/environments/{rest:.*}
+*       v1/oauth/{rest:.*}
+GET     v1/examples
+GET     v1/examples/{name}/{rest}
+PUT     v1/users
+*       v1/users/{guid}/keys
+*       v1/users/{guid}/keys/{id}
+PUT     v1/groups
+GET     v1/content/storage
+GET     v1/content/{guid}/storage
+POST    v1/content/{guid}/access-test
+*       v1/content/{guid}/bookmark
+GET     v1/content/{guid}/jobs/{key}/error
+GET     v1/content/{guid}/jobs/{key}/metrics
+GET     v1/content/{guid}/jobs/{key}/tail
+*       v1/content/{guid}/oauth/{rest:.*}
+GET     v1/content/{guid}/packages
+POST    v1/content/{guid}/render
+*       v1/content/{guid}/repository
+POST    v1/content/{guid}/repository/bundle
+GET     v1/content/{guid}/schedule/history
+*       v1/content/{guid}/thumbnail
+*       applications/{guid}/variants
+*       variants/{id}/{rest:.*}
+"""
+
+
+def add_routes(app: web.Application) -> None:
+    """Add a route for each; an address that another module has, too, is that module's."""
+    for line in _ENDPOINTS.strip().splitlines():
+        method, path = line.split()
+        app.router.add_route(method, f"{PREFIX}/{path}", _refuse)
+
+
+async def _refuse(request: web.Request) -> web.Response:
+    """Say by name what was asked for, never a plausible answer."""
+    raise NotImplementedHere(
+        f"local-connect does not implement {request.method} {request.path.removeprefix(PREFIX)}."
+    )

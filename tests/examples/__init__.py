@@ -1,0 +1,1 @@
+"""What single examples promise beyond the contract: a directory for each."""

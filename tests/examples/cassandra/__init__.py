@@ -1,0 +1,1 @@
+"""flask-cassandra-example, on a real node."""

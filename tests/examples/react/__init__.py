@@ -1,0 +1,1 @@
+"""flask-react-example: its API on both databases, its page, its command and its build."""
