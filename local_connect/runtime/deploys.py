@@ -6,12 +6,10 @@ import asyncio
 import shutil
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 from sqlalchemy import delete, select
@@ -19,10 +17,11 @@ from sqlalchemy import delete, select
 from local_connect.config import SchedulingDefaults
 from local_connect.errors import Conflict, NotFound
 from local_connect.records.store import Bundle, Content, EnvironmentVariable, Store, now
-from local_connect.runtime.bundles import Manifest
+from local_connect.runtime import requirements
 from local_connect.runtime.environments import Environments, Log, Pythons
 from local_connect.runtime.history import History, Kind
 from local_connect.runtime.jobs import Jobs
+from local_connect.runtime.manifests import Manifest
 from local_connect.runtime.pools import Processes
 from local_connect.runtime.processes import (
     ContentProcess,
@@ -30,7 +29,7 @@ from local_connect.runtime.processes import (
     ProcessFailed,
     content_environment,
 )
-from local_connect.runtime.tasks import Task, TaskFailed, Tasks
+from local_connect.runtime.tasks import Task, Tasks
 
 
 class Deploys:
@@ -102,10 +101,12 @@ class Deploys:
         self._tasks.cancel(key, "The build was stopped.")
 
     async def _deploy(self, content_guid: str, bundle_id: int, activate: bool, task: Task) -> None:
-        """Bring a bundle up and, with `activate`, make it the one that is served.
+        """Build a bundle, start it and, with `activate`, make it the one that is served.
 
-        Connect's own words go to the task's log. A bundle that cannot be built or
-        does not start raises `TaskFailed`; what was served before still is.
+        Connect's own words go to the task's log. A bundle that cannot be built raises
+        `TaskFailed`, and what was served before still is. One that is built and does not start
+        ends well, as on Connect: the log has what the app printed, and visitors get the failure,
+        rsconnect among them, which looks at a draft before it activates that.
         """
         async with self._locks[content_guid]:
             bundle = self.check(content_guid, bundle_id)
@@ -114,9 +115,8 @@ class Deploys:
             try:
                 await self.process(content_guid, bundle_id, retry=True)
             except ProcessFailed as failure:
-                for line in failure.output:
+                for line in (*failure.output, failure.explained):
                     await task.log(line)
-                raise TaskFailed(str(failure)) from failure
             if activate:
                 self._activate(bundle)
                 self.retire(content_guid, keep=bundle_id)
@@ -306,6 +306,8 @@ class Deploys:
         manifest = Manifest.parse(bundle.manifest)
         app: Path = self._store.app_directory(bundle.id)
         await log(f"Building {_kind(manifest)}...")
+        for warning in bundle.warnings:
+            await log(f"Warning: {warning}")
         python = await self._pythons.choose(manifest)
         await log(
             f"Bundle requested Python version {manifest.python_version}; "
@@ -344,11 +346,10 @@ class Deploys:
         if packages is None or content.bundle_id is None:
             return ()
         bundle = self.check(content.guid, content.bundle_id)
-        wanted = self._store.app_directory(bundle.id) / Manifest.parse(bundle.manifest).package_file
-        names = set()
-        for line in wanted.read_text("utf-8", "replace").splitlines():
-            with suppress(InvalidRequirement):
-                names.add(canonicalize_name(Requirement(line.partition("#")[0]).name))
+        package_file = Manifest.parse(bundle.manifest).package_file
+        if package_file is None:
+            return ()
+        names = requirements.read(self._store.app_directory(bundle.id), package_file).names
         return tuple(
             package
             for package in packages

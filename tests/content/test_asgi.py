@@ -143,5 +143,5 @@ def test_a_wsgi_app_deployed_as_an_asgi_app(server: LocalConnect) -> None:
     archive = archive_of({"app.py": source}, appmode="python-fastapi", entrypoint="app")
     content = create(server)
     task = deploy(content, upload(content, archive))
-    assert task["code"] != 0
+    assert server.get(content.path).status_code == 502
     assert "deploy it as api, not as fastapi." in "\n".join(task["output"])
