@@ -342,6 +342,52 @@ def test_what_is_asked_of_the_driver_for_astra(environment, monkeypatch, tmp_pat
     assert (login.username, login.password) == ("token", "AstraCS:x")
 
 
+class Cluster:
+    """Stands for the driver's: its session is in a keyspace, unless that is not there."""
+
+    def __init__(self, *_, **__):
+        self.made.append(self)
+        self.closed = False
+        self.cluster = self
+
+    def connect(self):
+        return self
+
+    def set_keyspace(self, name):
+        if name == "missing":
+            raise InvalidRequest("Keyspace 'missing' does not exist")
+        self.keyspace = name
+
+    def shutdown(self):
+        self.closed = True
+
+
+def test_the_session_is_closed_when_the_process_ends(environment, monkeypatch):
+    at_exit = []
+    monkeypatch.setattr(db_connect, "Cluster", Cluster)
+    monkeypatch.setattr(db_connect.atexit, "register", at_exit.append)
+    monkeypatch.setattr(Cluster, "made", [], raising=False)
+    # as it is for a process that has none yet
+    get_session = once(db_connect.get_session.__wrapped__)
+
+    environment(**POINTS, CASSANDRA_KEYSPACE="missing")
+    with pytest.raises(InvalidRequest):
+        get_session()
+    (failed,) = Cluster.made
+    assert failed.closed
+    assert at_exit == []
+
+    environment(**POINTS)
+    sessions = in_threads(10, get_session)
+    assert len(Cluster.made) == 2
+    assert set(sessions) == {Cluster.made[1]}
+    assert sessions[0].keyspace == "wildlife"
+    assert not sessions[0].closed
+    (end,) = at_exit
+    end()
+    assert sessions[0].closed
+
+
 def test_without_a_database_it_says_which_variables_to_set(client, environment):
     environment()
     response = client.get("/animal/Vulpes")

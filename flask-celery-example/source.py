@@ -12,6 +12,13 @@ import settings
 FILE = Path(__file__).with_name("greetings.json")
 NAME = settings.GREETINGS_SOURCE or FILE.name
 
+#: made once, because it reads the certificates of this machine; it keeps no connection
+http = httpx.Client(
+    timeout=settings.SOURCE_SECONDS,
+    follow_redirects=True,
+    limits=httpx.Limits(max_keepalive_connections=0),
+)
+
 #: bytes of the largest source
 LIMIT = 10_000_000
 
@@ -40,13 +47,11 @@ def read_url(known):
     """What is there, and its ETag; a source without one is told by what it sends."""
     headers = {"If-None-Match": known} if known and '"' in known else {}
     deadline = time.monotonic() + settings.SOURCE_SECONDS
-    data = b""
+    data = bytearray()
     try:
-        with httpx.stream(
-            "GET", NAME, headers=headers, timeout=settings.SOURCE_SECONDS, follow_redirects=True
-        ) as response:
+        with http.stream("GET", NAME, headers=headers) as response:
             if response.status_code == 304 and headers:
-                return data, known
+                return b"", known
             if response.status_code != 200:
                 raise SourceError(f"The source answers {response.status_code}.")
             for part in response.iter_bytes():
@@ -59,7 +64,7 @@ def read_url(known):
         raise SourceError(f"The source is silent for {settings.SOURCE_SECONDS:g} s.") from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise SourceError(f"The source cannot be read: {error}") from None
-    return data, response.headers.get("ETag") or digest(data)
+    return bytes(data), response.headers.get("ETag") or digest(data)
 
 
 def digest(data):

@@ -49,6 +49,8 @@ celery.conf.update(
 def wait_for_redis(**_):
     """A worker waits for Redis, and goes on; a visitor would be told to come again."""
     celery.conf.result_backend_always_retry = True
+    # a task that is to be tried again is sent once more
+    celery.conf.task_publish_retry_policy = {"max_retries": None, "interval_max": 1}
     store.client.set_retry(Retry(ConstantBackoff(1), int(settings.TASK_SECONDS)))
 
 

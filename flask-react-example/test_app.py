@@ -279,6 +279,22 @@ def test_reports_are_worked_in(app, run, file):
     assert everything(app) == after
 
 
+def test_a_report_that_is_cut_short_leaves_nothing(app, run, file, monkeypatch):
+    def cut_short(report):
+        save(report)
+        db.session.flush()
+        raise KeyboardInterrupt
+
+    before = everything(app)
+    run("load", file(report("Acme", 2020)))
+    with monkeypatch.context() as patch:
+        patch.setattr("db_engine.save", cut_short)
+        run("run", status=1)
+    assert everything(app) == before
+    assert "waits" in run("list")
+    assert "1 worked in" in run("run")
+
+
 def test_a_report_changes_its_years_only(app, run, file):
     year = {"YEAR": 2016, **QUARTERS}
     run("load", file(report("Stark Industries", FINANCE=[year], COMPANY_CEO="Tony Stark")))

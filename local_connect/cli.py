@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ from local_connect import __version__
 from local_connect.client.rsconnect import find as find_rsconnect
 from local_connect.client.watch import Watched
 from local_connect.client.watch import watch as watch_directory
-from local_connect.config import Settings
+from local_connect.config import CONNECT_VERSION, Settings
 from local_connect.errors import LocalConnectError
 from local_connect.log import log
 from local_connect.server import Server, reset
@@ -41,6 +42,15 @@ class Command(click.Command):
     def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
         context.meta["dashes"] = "--" in arguments
         return super().parse_args(context, arguments)
+
+
+def _check_version(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """Connect's releases are a year, a month and a number, which clients compare."""
+    if not re.fullmatch(r"\d{4}\.\d{2}\.\d+", value, re.ASCII):
+        raise click.BadParameter(
+            f"{value!r} is not a release of Connect, such as {CONNECT_VERSION}."
+        )
+    return value
 
 
 @click.command(
@@ -82,6 +92,13 @@ class Command(click.Command):
     is_flag=True,
     help="Name viewers and groups by GUID to content, as Connect's "
     "Authorization.ContentCredentialsUseGUID does.",
+)
+@click.option(
+    "--connect-version",
+    default=CONNECT_VERSION,
+    metavar="RELEASE",
+    callback=_check_version,
+    help="The release of Connect that the server says it is.",
 )
 @click.option(
     "--watch",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-#: The release of Connect whose API this server follows, as clients see it.
-CONNECT_VERSION = "2026.01.0"
+#: the release of Connect that this server follows, as clients see it unless they are told another
+CONNECT_VERSION = "2026.06.0"
 
 
 @dataclass(frozen=True)
@@ -53,5 +53,7 @@ class Settings:
     external_url: str | None = None
     #: Connect's Authorization.ContentCredentialsUseGUID
     credentials_use_guid: bool = False
+    #: the release of Connect that this server says it is
+    connect_version: str = CONNECT_VERSION
     limits: Limits = field(default_factory=Limits)
     scheduling: SchedulingDefaults = field(default_factory=SchedulingDefaults)

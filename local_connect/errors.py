@@ -70,6 +70,12 @@ class TooLarge(ApiError):
     status = 413
 
 
+class Locked(ApiError):
+    """423: content that its publisher has closed to everyone (the status: inferred)."""
+
+    status = 423
+
+
 class NotImplementedHere(ApiError):
     """501: Connect has it and this server does not; the text names it."""
 

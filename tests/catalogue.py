@@ -56,6 +56,14 @@ class Example:
         reads = [f"GET {path}" for path in (self.list, self.item) if path is not None]
         return frozenset([*reads, *self.other]) or None
 
+    @property
+    def release_command(self) -> str | None:
+        """What its Procfile has to run before it goes live, if anything."""
+        procfile = self.path / "Procfile"
+        text = procfile.read_text("utf-8") if procfile.exists() else ""
+        found = re.search(r"^release: (.+)$", text, re.MULTILINE)
+        return found and found[1]
+
     def has(self, *names: str) -> bool:
         """Whether the catalogue gives it all these paths or properties."""
         return all(getattr(self, name) not in (None, False) for name in names)

@@ -14,6 +14,7 @@ needs a browser on the machine; one of an example, the services that the example
 does one that is marked `services("valkey")`.
 """
 
+import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -163,10 +164,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def services(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Services]:
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     base = tmp_path_factory.getbasetemp()
     # the workers of pytest-xdist have directories of their own beside each other
-    services = Services(base if worker_id == "master" else base.parent)
+    services = Services(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
     yield services
     services.close()
 

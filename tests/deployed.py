@@ -71,6 +71,12 @@ class Content:
         return item
 
     @property
+    def jobs(self) -> list[dict[str, Any]]:
+        """Newest first."""
+        jobs: list[dict[str, Any]] = self._json(f"{self.api}/jobs")
+        return jobs
+
+    @property
     def bundles(self) -> list[dict[str, Any]]:
         """Newest first."""
         bundles: list[dict[str, Any]] = self._json(f"{self.api}/bundles")

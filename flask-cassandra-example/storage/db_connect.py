@@ -88,7 +88,10 @@ def bundle_path():
 
 
 def make_cluster():
-    """The driver's cluster, by the settings. It reads Astra's bundle, but does not connect."""
+    """The driver's cluster, by the settings.
+
+    For Astra DB the driver asks at the address in the bundle where the database is.
+    """
     profile = ExecutionProfile(request_timeout=TIMEOUT, row_factory=dict_factory)
     options = {
         # the newest that Cassandra 3, 4 and 5 and Astra DB all speak, so that nothing is tried out
@@ -104,7 +107,7 @@ def make_cluster():
         try:
             return Cluster(cloud=cloud, auth_provider=login, **options)
         except (OSError, ValueError) as error:
-            raise NotConfigured(f"{BUNDLE} names no secure connect bundle: {error}") from error
+            raise NotConfigured(f"{BUNDLE} names no secure connect bundle.") from error
     if not setting(POINTS):
         raise NotConfigured(f"No database is configured: set {POINTS}, or {BUNDLE} and {TOKEN}.")
     if setting(DATACENTER):
@@ -116,12 +119,12 @@ def make_cluster():
     points = [point.strip() for point in setting(POINTS).split(",") if point.strip()]
     try:
         return Cluster(points, port=int(setting(PORT) or 9042), **options)
-    except UnresolvableContactPoints:
-        raise NotConfigured(f"{POINTS} names no host that is known: {setting(POINTS)}") from None
+    except UnresolvableContactPoints as error:
+        raise NotConfigured(f"{POINTS} names no host that is known here.") from error
 
 
 def connect():
-    """A new session, in no keyspace yet, that is closed when the process ends."""
+    """A new session, in no keyspace yet."""
     cluster = make_cluster()
     try:
         session = cluster.connect()
@@ -129,7 +132,6 @@ def connect():
         cluster.shutdown()
         raise
     session.default_fetch_size = PAGE
-    atexit.register(cluster.shutdown)
     return session
 
 
@@ -137,7 +139,8 @@ def connect():
 def get_session():
     """The one session of this process, the same in every thread.
 
-    It is made at the first call. Where that fails, the next call tries again.
+    It is made at the first call, and closed when the process ends. Where it cannot be made, the
+    next call tries again.
     """
     session = connect()
     try:
@@ -145,4 +148,5 @@ def get_session():
     except BaseException:
         session.cluster.shutdown()
         raise
+    atexit.register(session.cluster.shutdown)
     return session

@@ -78,7 +78,9 @@ async def update_application(request: web.Request) -> web.Response:
     fields = await json_object(request)
     for field in ("id", "needs_config"):
         fields.pop(field, None)
-    return web.json_response(_answer(request, await change(request, content, fields), user))
+    return web.json_response(
+        _answer(request, await change(request, content, fields, by=user), user)
+    )
 
 
 @routes.get("/__api__/applications/{id}/config")

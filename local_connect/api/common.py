@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -37,6 +37,10 @@ from local_connect.runtime.tasks import Tasks
 _BODY_BYTES = 1 << 20
 
 T = TypeVar("T")
+
+#: results on one page, at most and by default (documented)
+_PAGE = 500
+_DEFAULT_PAGE = 20
 
 
 @dataclass(frozen=True)
@@ -143,3 +147,16 @@ def whole_number(text: str, name: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 18:
         raise BadRequest(f"{name} is not a whole number: {text!r}.")
     return int(text)
+
+
+def page(
+    request: web.Request, found: list[T], answer: Callable[[T], dict[str, Any]]
+) -> web.Response:
+    """One page of results, as `page_number` and `page_size` ask for it."""
+    number = max(1, whole_number(request.query.get("page_number", "1"), "page_number"))
+    size = whole_number(request.query.get("page_size", str(_DEFAULT_PAGE)), "page_size")
+    size = max(1, min(size, _PAGE))
+    results = found[(number - 1) * size : number * size]
+    return web.json_response(
+        {"results": [answer(item) for item in results], "current_page": number, "total": len(found)}
+    )

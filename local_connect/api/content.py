@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from aiohttp import web
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 
 from local_connect.access import rights
@@ -20,7 +20,7 @@ from local_connect.api.common import (
     services,
 )
 from local_connect.errors import BadRequest, Conflict, NotImplementedHere
-from local_connect.records.store import Content, EnvironmentVariable, User, new_guid
+from local_connect.records.store import Content, EnvironmentVariable, Permission, User, new_guid
 
 routes = web.RouteTableDef()
 
@@ -29,9 +29,6 @@ ACCESS_TYPES = ("all", "logged_in", "acl")
 #: further fields of Connect's that cannot be set here
 _REFUSED = (
     "run_as_current_user",
-    "locked",
-    "locked_message",
-    "owner_guid",
     "otel_enabled",
     "extension",
 )
@@ -85,7 +82,7 @@ async def get_content(request: web.Request) -> web.Response:
 async def update_content(request: web.Request) -> web.Response:
     user = caller(request)
     content = content_to_change(request, user)
-    saved = await change(request, content, await json_object(request))
+    saved = await change(request, content, await json_object(request), by=user)
     return web.json_response(content_answer(request, saved, user))
 
 
@@ -123,13 +120,19 @@ def create(request: web.Request, user: User, fields: dict[str, Any]) -> Content:
     The name may be left out or empty (documented); it is a GUID then (inferred).
     """
     rights.check_publish(user)
+    if fields.get("owner_guid", user.guid) != user.guid:
+        raise BadRequest("New content is of whoever makes it: leave owner_guid out.")
     content = Content(name=new_guid(), owner_guid=user.guid)
     _change(content, fields)
     return _save(request, content)
 
 
-async def change(request: web.Request, content: Content, fields: dict[str, Any]) -> Content:
+async def change(
+    request: web.Request, content: Content, fields: dict[str, Any], *, by: User
+) -> Content:
     """Set these fields of a content item, and let them take effect; the item as it is then."""
+    if (owner_guid := fields.get("owner_guid", content.owner_guid)) != content.owner_guid:
+        _check_owner(request, by, owner_guid)
     with services(request).store.session() as session:
         # it may have been deployed since the request began
         current = session.get_one(Content, content.id)
@@ -137,6 +140,14 @@ async def change(request: web.Request, content: Content, fields: dict[str, Any])
     _change(current, fields)
     services(request).integrations.check_access(content, current.access_type)
     saved = _save(request, current)
+    if saved.owner_guid != content.owner_guid:
+        # an owner is not on the access list
+        with services(request).store.session() as session:
+            session.execute(
+                delete(Permission).filter_by(
+                    content_guid=saved.guid, principal_guid=saved.owner_guid
+                )
+            )
     if _settings(saved) != before:
         # a process keeps the settings that it was started with
         await services(request).deploys.replace(content.guid)
@@ -205,6 +216,16 @@ def checked_variables(body: Any) -> dict[str, str | None]:
     return variables
 
 
+def _check_owner(request: web.Request, by: User, owner_guid: Any) -> None:
+    """Raise where content may not be given to that user (documented: to a publisher)."""
+    rights.check_administrator(by)
+    owner = services(request).identities.get(owner_guid) if isinstance(owner_guid, str) else None
+    if owner is None or owner.locked:
+        raise BadRequest(f"owner_guid is not of a user who can come in: {owner_guid}.")
+    if owner.user_role == "viewer":
+        raise BadRequest(f"{owner.username} is a viewer and cannot own content.")
+
+
 def _include(request: web.Request) -> list[str]:
     """What `include` asks for, separated by commas."""
     include = [name for name in request.query.get("include", "").split(",") if name]
@@ -214,9 +235,9 @@ def _include(request: web.Request) -> list[str]:
     return include
 
 
-def _settings(content: Content) -> list[float | None]:
+def _settings(content: Content) -> list[Any]:
     """What decides how the content's processes run."""
-    return [getattr(content, field) for field in (*COUNTS, "load_factor")]
+    return [getattr(content, field) for field in (*COUNTS, "load_factor", "locked", "owner_guid")]
 
 
 async def _set_variables(request: web.Request, *, replace: bool) -> web.Response:
@@ -255,6 +276,15 @@ def _change(content: Content, fields: dict[str, Any]) -> None:
             case "description":
                 if not isinstance(value, str) or len(value) > 4096:
                     raise BadRequest("description is not text of at most 4,096 characters.")
+            case "locked":
+                if not isinstance(value, bool):
+                    raise BadRequest("locked is neither true nor false.")
+            case "locked_message":
+                if not isinstance(value, str) or len(value) > 4096:
+                    raise BadRequest("locked_message is not text of at most 4,096 characters.")
+            case "owner_guid":
+                if not isinstance(value, str):
+                    raise BadRequest("owner_guid is not text.")
             case "access_type":
                 if value not in ACCESS_TYPES:
                     raise BadRequest(f"access_type is not one of {', '.join(ACCESS_TYPES)}.")

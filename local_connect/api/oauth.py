@@ -45,7 +45,7 @@ async def get_template(request: web.Request) -> web.Response:
     caller(request)
     template = request.match_info["id"]
     if template not in TEMPLATES:
-        raise NotFound(f"There is no template {template}.")
+        raise NotFound("There is no such template.")
     return web.json_response(_template_answer(template))
 
 

@@ -9,7 +9,6 @@ from aiohttp import web
 
 from local_connect.api.common import caller, services
 from local_connect.api.content import ACCESS_TYPES, MOST
-from local_connect.config import CONNECT_VERSION
 from local_connect.errors import Forbidden, NotFound
 
 routes = web.RouteTableDef()
@@ -26,12 +25,13 @@ _UNLIMITED = (
 
 
 @routes.get("/__api__/server_settings")
-async def server_settings(_request: web.Request) -> web.Response:
+async def server_settings(request: web.Request) -> web.Response:
     """What this server is and has; it needs no key."""
+    version = services(request).settings.connect_version
     return web.json_response(
         {
-            "version": CONNECT_VERSION,
-            "about": f"local-connect, following Posit Connect {CONNECT_VERSION}",
+            "version": version,
+            "about": f"local-connect, following Posit Connect {version}",
             "hostname": socket.gethostname(),
             "license": {
                 "allow-apis": True,

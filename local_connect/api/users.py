@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from aiohttp import web
 
 from local_connect.access import rights
 from local_connect.access.identity import ROLES
 from local_connect.api.answers import user_answer
-from local_connect.api.common import caller, json_object, services, whole_number
+from local_connect.api.common import caller, json_object, page, services
 from local_connect.errors import BadRequest, NotFound
 from local_connect.records.store import Group
 
 routes = web.RouteTableDef()
-
-T = TypeVar("T")
-
-#: results on one page, at most and by default (documented)
-_PAGE = 500
-_DEFAULT_PAGE = 20
 
 
 @routes.get("/__api__/v1/user")
@@ -48,7 +41,7 @@ async def find_users(request: web.Request) -> web.Response:
             for name in (user.username, user.first_name, user.last_name)
         )
     ]
-    return _page(request, found, user_answer)
+    return page(request, found, user_answer)
 
 
 @routes.post("/__api__/v1/users")
@@ -98,7 +91,7 @@ async def find_groups(request: web.Request) -> web.Response:
     caller(request)
     prefix = request.query.get("prefix", "").casefold()
     groups = services(request).identities.groups()
-    return _page(
+    return page(
         request, [group for group in groups if group.name.casefold().startswith(prefix)], _group
     )
 
@@ -157,7 +150,7 @@ async def find_members(request: web.Request) -> web.Response:
         for user in services(request).identities.everyone()
         if any(of_user.guid == group.guid for of_user in user.groups)
     ]
-    return _page(request, members, user_answer)
+    return page(request, members, user_answer)
 
 
 def _group(group: Group) -> dict[str, Any]:
@@ -169,16 +162,3 @@ def _group_of(request: web.Request) -> Group:
         if group.guid == request.match_info["guid"]:
             return group
     raise NotFound("There is no such group.")
-
-
-def _page(
-    request: web.Request, found: list[T], answer: Callable[[T], dict[str, Any]]
-) -> web.Response:
-    """One page of results, as `page_number` and `page_size` ask for it."""
-    number = max(1, whole_number(request.query.get("page_number", "1"), "page_number"))
-    size = whole_number(request.query.get("page_size", str(_DEFAULT_PAGE)), "page_size")
-    size = max(1, min(size, _PAGE))
-    page = found[(number - 1) * size : number * size]
-    return web.json_response(
-        {"results": [answer(item) for item in page], "current_page": number, "total": len(found)}
-    )

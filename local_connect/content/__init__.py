@@ -6,5 +6,5 @@ syntax, and tests/content/test_pythons.py runs it on every Python of the machine
 Lent are waitress, or uvicorn and what that needs: `process.py` imports them from the server's
 installation and then takes them out of the app's reach. It imports no other package of
 local-connect: the server starts `process.py` and `lifeline.py` as scripts, by their paths, and
-`process.py` loads `wsgi.py` or `asgi.py` by its path too.
+`process.py` loads the others by their paths too.
 """

@@ -65,7 +65,7 @@ class Server:
         """Serve what `load` gives, at a socket that only this user can connect to.
 
         `fit` says how a scope must read for that app, see `mounts.py`; `show` prints an error of
-        it. Exits with 3, as uvicorn does, where the app refuses to start.
+        it.
         """
         umask = os.umask(0o177)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -81,8 +81,6 @@ class Server:
 
         with listener:
             asyncio.run(serve())
-        if not self._server.started:
-            sys.exit(3)
 
     async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":

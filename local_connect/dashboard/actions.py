@@ -55,7 +55,7 @@ async def _set_access(
 ) -> web.Response:
     rights.check_change(viewer, item.content)
     fields = {"access_type": form.get("access_type")}
-    await content_api.change(request, item.content, fields)
+    await content_api.change(request, item.content, fields, by=viewer)
     return _to(f"{item.page}settings#access")
 
 

@@ -11,7 +11,7 @@ from local_connect.access import rights
 from local_connect.access.addresses import DASHBOARD
 from local_connect.api.common import services
 from local_connect.errors import NotFound, Unauthenticated
-from local_connect.records.store import Content, User
+from local_connect.records.store import Content, Deployment, User
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,18 @@ def describe(request: web.Request, content: Content, viewer: User | None) -> Ite
 def state_of(request: web.Request, content: Content) -> str:
     """As `Deploys.state` has it, but `failed` for what was deployed and never came up."""
     state = services(request).deploys.state(content)
-    if state == "empty" and any(
-        last.error for last in services(request).history.find(content.guid)[:1]
-    ):
-        return "failed"
-    return state
+    newest = services(request).history.find(content.guid)[:1] if state == "empty" else []
+    return "failed" if any(fault_of(request, deployment) for deployment in newest) else state
+
+
+def fault_of(request: web.Request, deployment: Deployment) -> str:
+    """Why a deployment is of no use: how it failed, or that its app does not start now."""
+    if deployment.error:
+        return deployment.error
+    if deployment.kind == "build" or deployment.end_time is None:
+        return ""
+    state = services(request).processes.state(deployment.bundle_id)
+    return "The app did not start." if state == "failed" else ""
 
 
 def username(request: web.Request, guid: str) -> str:

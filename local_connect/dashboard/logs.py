@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from local_connect.api.common import services
-from local_connect.dashboard.items import username
+from local_connect.dashboard.items import fault_of, username
 from local_connect.records.store import Content, Deployment, Job
 from local_connect.runtime.jobs import ACTIVE, BUILD
 
@@ -75,6 +75,7 @@ def most_telling(entries: list[Entry]) -> str:
 def _of_deployment(request: web.Request, deployment: Deployment) -> Entry:
     what = "Build" if deployment.kind == "build" else "Deployment"
     draft = deployment.kind == "deploy" and not deployment.activate
+    fault = fault_of(request, deployment)
 
     def lines() -> list[Line]:
         if deployment.end_time is None:
@@ -90,8 +91,8 @@ def _of_deployment(request: web.Request, deployment: Deployment) -> Entry:
         by=username(request, deployment.started_by),
         start_time=deployment.start_time,
         ended=deployment.end_time is not None,
-        outcome=deployment.error or ("done" if deployment.end_time else "under way"),
-        failed=bool(deployment.error),
+        outcome=fault or ("done" if deployment.end_time else "under way"),
+        failed=bool(fault),
         draft=draft,
         lines=lines,
     )

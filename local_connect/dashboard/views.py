@@ -12,7 +12,15 @@ from local_connect.api import content as content_api
 from local_connect.api.common import services
 from local_connect.dashboard import logs, pages
 from local_connect.dashboard.as_seen_by import AsSeenBy
-from local_connect.dashboard.items import Item, describe, see, see_to_change, username, visible
+from local_connect.dashboard.items import (
+    Item,
+    describe,
+    fault_of,
+    see,
+    see_to_change,
+    username,
+    visible,
+)
 from local_connect.errors import ApiError, NotFound
 from local_connect.records.store import Bundle, User
 
@@ -111,7 +119,8 @@ def show_overview(
         item=item,
         url=f"{services(request).addresses.base_url(request)}{item.path}",
         bundles=bundles,
-        last=last if item.may_change else None,
+        fault=fault_of(request, last) if last and item.may_change else "",
+        is_last_active=bool(last and last.bundle_id == item.content.bundle_id),
         asked=form.get("path", ""),
         as_seen_by=found,
         identities=len(services(request).identities.all()),

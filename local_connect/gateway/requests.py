@@ -33,7 +33,7 @@ from local_connect.access.tokens import HEADERS as TOKEN_HEADERS
 from local_connect.access.vanities import Vanities
 from local_connect.access.visitor_tokens import HEADER as SESSION_TOKEN_HEADER
 from local_connect.api.common import in_time
-from local_connect.errors import ApiError, NotDeployed, NotFound
+from local_connect.errors import ApiError, Locked, NotDeployed, NotFound
 from local_connect.gateway import websockets
 from local_connect.records.store import Bundle, Content, Store, User
 from local_connect.runtime.deploys import Deploys
@@ -191,6 +191,8 @@ class Gateway:
         if content is None:
             raise NotFound("There is no content at this address.")
         rights.check_open(viewer, content)
+        if content.locked:
+            raise Locked(content.locked_message or "This content is locked.")
         bundle_id = content.bundle_id
         if target.bundle_id is not None:
             with self._store.session() as session:

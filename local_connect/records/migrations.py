@@ -55,6 +55,11 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE users ADD COLUMN updated_time VARCHAR",
     ),
     (
+        "ALTER TABLE content ADD COLUMN locked BOOLEAN DEFAULT '0' NOT NULL",
+        "ALTER TABLE content ADD COLUMN locked_message VARCHAR DEFAULT '' NOT NULL",
+    ),
+    ("ALTER TABLE bundles ADD COLUMN warnings JSON NOT NULL DEFAULT '[]'",),
+    (
         """
         CREATE TABLE integrations (
             id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,

@@ -75,7 +75,7 @@ def now() -> str:
 
 
 class Base(MappedAsDataclass, DeclarativeBase, kw_only=True):
-    type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON}  # noqa: RUF012 (SQLAlchemy reads it so)
+    type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON, list[str]: JSON}  # noqa: RUF012 (SQLAlchemy reads it so)
 
 
 class Group(Base):
@@ -212,6 +212,9 @@ class Content(Base):
     idle_timeout: Mapped[int | None] = mapped_column(default=None)
     connection_timeout: Mapped[int | None] = mapped_column(default=None)
     read_timeout: Mapped[int | None] = mapped_column(default=None)
+    #: nobody may open it or deploy to it; `locked_message` says why
+    locked: Mapped[bool] = mapped_column(default=False, server_default="0")
+    locked_message: Mapped[str] = mapped_column(default="", server_default="")
     permissions: Mapped[list[Permission]] = relationship(
         default_factory=list, lazy="selectin", order_by=Permission.id, passive_deletes=True
     )
@@ -287,6 +290,8 @@ class Bundle(Base):
     manifest: Mapped[dict[str, Any]]
     #: `source`, `source_repo`, `source_branch`, `source_commit`, where the client knew them
     source: Mapped[dict[str, Any]] = mapped_column(default_factory=dict)
+    #: what its publisher may want to mend, a sentence each, for the log of its deployments
+    warnings: Mapped[list[str]] = mapped_column(default_factory=list, server_default="[]")
     id: Mapped[int] = mapped_column(primary_key=True, default=None)
     created_time: Mapped[str] = mapped_column(default_factory=now)
     py_version: Mapped[str | None] = mapped_column(default=None)

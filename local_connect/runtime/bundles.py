@@ -1,7 +1,9 @@
-"""Takes a bundle in: received whole, checked against its manifest, unpacked, recorded.
+"""Takes a bundle in: received whole, unpacked, compared with its manifest, recorded.
 
-A bundle is hostile until proven. Whatever is wrong with one is said in one
-sentence that names the file, and nothing of it stays on disk.
+What is dangerous is refused, in one sentence that names the file, and nothing of it stays on
+disk: members and links that lead out of the bundle, devices, bombs, two members by one name.
+What is merely untidy is taken, as Connect takes it; each kind is a warning for the log of its
+deployments.
 """
 
 from __future__ import annotations
@@ -20,17 +22,14 @@ import tempfile
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from local_connect.config import Limits
-from local_connect.errors import ApiError, BadRequest, NotImplementedHere, TooLarge
+from local_connect.errors import ApiError, BadRequest, TooLarge
 from local_connect.records.store import Bundle, Store
-
-MANIFEST = "manifest.json"
-
-#: the types of content that run here: WSGI apps, and ASGI apps
-APP_MODES = ("python-api", "python-fastapi")
+from local_connect.runtime.manifests import MANIFEST, Manifest, bundle_path
 
 T = TypeVar("T")
 
@@ -59,58 +58,11 @@ _TREE_DEPTH = 100
 #: objects and lists within one another in a manifest; rsconnect writes three
 _MANIFEST_DEPTH = 20
 
-#: `module[:object]`; with a module alone the content process looks for the usual names
-_ENTRYPOINT = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*(:[^\W\d]\w*(\.[^\W\d]\w*)*(\(\))?)?")
+#: files that a warning names
+_NAMED = 5
 
-
-@dataclass(frozen=True)
-class Manifest:
-    """The parts of `manifest.json` that decide how a bundle runs."""
-
-    app_mode: str
-    entrypoint: str
-    python_version: str
-    #: a specifier such as `>=3.11`, or None where the publisher's project names none
-    python_requires: str | None
-    package_file: str
-    #: path in the bundle -> MD5, in hex
-    checksums: dict[str, str]
-
-    @classmethod
-    def parse(cls, document: Any) -> Manifest:
-        """Read a manifest, or raise `BadRequest` with the fault and its place."""
-        metadata = _table(document, "metadata")
-        app_mode = _text(metadata, "appmode", "metadata.appmode")
-        if app_mode not in APP_MODES:
-            raise NotImplementedHere(
-                f"This server runs content of type {' and '.join(APP_MODES)}; "
-                f"the bundle is {app_mode}."
-            )
-        entrypoint = _text(metadata, "entrypoint", "metadata.entrypoint")
-        if not _ENTRYPOINT.fullmatch(entrypoint):
-            raise BadRequest(
-                f"The entry point {entrypoint!r} is not of the form module or module:object."
-            )
-        python = _table(document, "python")
-        package_file = _text(
-            _table(python, "package_manager", "python.package_manager"),
-            "package_file",
-            "python.package_manager.package_file",
-        )
-        checksums = {
-            name: _text(entry, "checksum", f"files[{name!r}].checksum").lower()
-            for name, entry in _table(document, "files").items()
-        }
-        if package_file not in checksums:
-            raise BadRequest(f"The manifest's package file {package_file} is not among its files.")
-        return cls(
-            app_mode=app_mode,
-            entrypoint=entrypoint,
-            python_version=_text(python, "version", "python.version"),
-            python_requires=_requires(document),
-            package_file=package_file,
-            checksums=checksums,
-        )
+#: how an absolute name begins that was written on Windows
+_DRIVE = re.compile(r"[A-Za-z]:\\")
 
 
 async def receive(
@@ -129,15 +81,16 @@ async def receive(
     incoming = Path(tempfile.mkdtemp(prefix=".incoming-", dir=store.bundles))
     try:
         md5, sha1, size = await _save(chunks, incoming / "bundle.tar.gz", limits)
-        document = await _to_its_end(_unpack, incoming, limits)
+        unpacked = await _to_its_end(unpack, incoming / "bundle.tar.gz", incoming / "app", limits)
         bundle = Bundle(
             content_guid=content_guid,
             created_by=created_by,
             size=size,
             archive_md5=md5,
             archive_sha1=sha1,
-            manifest=document,
+            manifest=unpacked.manifest,
             source=source or {},
+            warnings=unpacked.warnings,
         )
         with store.session() as session:
             session.add(bundle)
@@ -222,13 +175,24 @@ class _Allowance:
             pass
 
 
-def _unpack(directory: Path, limits: Limits) -> dict[str, Any]:
-    """Unpack `bundle.tar.gz` into `app/`; the manifest, once every file is as it says."""
-    app = directory / "app"
+@dataclass(frozen=True)
+class Unpacked:
+    """What was in a bundle: its manifest, and what its publisher may want to mend."""
+
+    manifest: dict[str, Any]
+    #: whole sentences, one for each kind of fault
+    warnings: list[str]
+
+
+def unpack(archive: Path, app: Path, limits: Limits) -> Unpacked:
+    """Unpack a gzipped tar archive into the new directory `app`, and check it.
+
+    Raises an `ApiError`, or an `OSError` of the disk's; then what is in `app` is of no use.
+    """
     app.mkdir()
     try:
-        with gzip.open(directory / "bundle.tar.gz") as plain:
-            names = _extract(_Allowance(plain), app, limits)
+        with gzip.open(archive) as plain:
+            tree = _extract(_Allowance(plain), app, limits)
     except (
         *(tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError),
         # times that no clock can show, and headers upon headers
@@ -237,9 +201,23 @@ def _unpack(directory: Path, limits: Limits) -> dict[str, Any]:
         raise BadRequest(
             f"The bundle is not a whole gzipped tar archive ({error}). Was the upload cut short?"
         ) from error
+    wrapping = _unwrap(app)
+    names = set(_below(wrapping, tree.files))
+    _check_links(app, _below(wrapping, tree.links))
     document = _read_manifest(app)
-    _compare(Manifest.parse(document), app, names)
-    return document
+    manifest = Manifest.parse(document)
+    wanted = manifest.package_file
+    if wanted is not None and not (wanted in names and (app / wanted).is_file()):
+        raise BadRequest(
+            f"The bundle has no {wanted}, which its manifest names as the file of its requirements."
+        )
+    warnings = []
+    if wrapping:
+        warnings.append(f"All of the bundle lies in one directory: {_few([wrapping])}.")
+    backslashed = [name for name in document.get("files") or () if "\\" in name]
+    if found := {*tree.backslashed, *backslashed}:
+        warnings.append(f"Backslashes in names are taken for slashes: {_few(found)}.")
+    return Unpacked(document, [*warnings, *_compare(manifest, app, names)])
 
 
 class _Tree:
@@ -247,8 +225,11 @@ class _Tree:
 
     def __init__(self) -> None:
         self.files: set[str] = set()
+        #: those of the files that are symbolic links, with their targets
+        self.links: dict[str, str] = {}
+        #: names that were written with backslashes
+        self.backslashed: list[str] = []
         self._directories: set[str] = set()
-        self._links: set[str] = set()
         self._spelled = 0
 
     def add(self, name: str, member: tarfile.TarInfo) -> None:
@@ -256,11 +237,12 @@ class _Tree:
         parents = {str(parent) for parent in Path(name).parents} - {"."}
         if len(parents) > _TREE_DEPTH:
             raise BadRequest(f"{name[:100]}… in the bundle lies too deep in directories.")
-        if parents & self._links:
-            raise BadRequest(f"{name} in the bundle lies behind a symbolic link.")
+        if parents & self.links.keys():
+            raise BadRequest(_behind_a_link(name))
         if name in self.files or parents & self.files:
-            raise BadRequest(f"{name} stands in the bundle twice.")
-        self._spelled += len(name) + sum(map(len, parents - self._directories))
+            raise BadRequest(_twice(name))
+        link = _slashed(member.linkname) if member.issym() else ""
+        self._spelled += len(name) + len(link) + sum(map(len, parents - self._directories))
         if self._spelled > _MANIFEST_BYTES:
             raise TooLarge("The names in the bundle are longer than a manifest may be.")
         self._directories |= parents
@@ -268,14 +250,14 @@ class _Tree:
             self._directories.add(name)
             return
         if name in self._directories:
-            raise BadRequest(f"{name} stands in the bundle twice.")
+            raise BadRequest(_twice(name))
         self.files.add(name)
         if member.issym():
-            self._links.add(name)
+            self.links[name] = link
 
 
-def _extract(stream: _Allowance, app: Path, limits: Limits) -> set[str]:
-    """Write the members below `app`; the names of the files among them."""
+def _extract(stream: _Allowance, app: Path, limits: Limits) -> _Tree:
+    """Write the members below `app`, files before links, so that none is written through a link."""
     tree = _Tree()
     unpacked = 0
     stream.left = _HEADER_BYTES
@@ -291,52 +273,144 @@ def _extract(stream: _Allowance, app: Path, limits: Limits) -> set[str]:
             unpacked += member.size
             if unpacked > limits.unpacked_bytes:
                 raise TooLarge(f"The bundle unpacks to more than {limits.unpacked_bytes:,} bytes.")
-            member.name = _safe_name(member)
-            tree.add(member.name, member)
+            if "\\" in member.name:
+                tree.backslashed.append(member.name)
+            name = _safe_name(member)
+            tree.add(name, member)
             stream.left = member.size + _HEADER_BYTES
-            if member.isdir():
-                (app / member.name).mkdir(parents=True, exist_ok=True)
-            else:
-                _write(tar, member, app / member.name)
+            if not member.issym():
+                _write(tar, member, app, name)
             stream.left = _HEADER_BYTES
     # the checksum of the whole stands behind the last member, and behind what fills the last block
     stream.left = _MANIFEST_BYTES
     stream.drain()
-    return tree.files
+    for name, target in tree.links.items():
+        _link(app, name, target)
+    return tree
 
 
-def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
-    """Write one file or symbolic link, nobody's but this user's to change.
+def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, app: Path, name: str) -> None:
+    """Write one file or directory, nobody's but this user's to change.
 
     By hand, as tarfile's own filter for this is not in every Python 3.11.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if member.issym():
-        path.symlink_to(member.linkname)
-        return
-    data = tar.extractfile(member)
-    assert data is not None  # noqa: S101 (it is a file)
-    with path.open("xb") as file:
-        shutil.copyfileobj(data, file)
+    path = app / name
+    try:
+        if member.isdir():
+            path.mkdir(parents=True, exist_ok=True)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        data = tar.extractfile(member)
+        assert data is not None  # noqa: S101 (it is a file)
+        with path.open("xb") as file:
+            shutil.copyfileobj(data, file)
+    except (FileExistsError, NotADirectoryError) as error:
+        # no two names are the same, but to a file system that tells no capitals apart they may be
+        raise BadRequest(_twice(name)) from error
     path.chmod(0o755 if member.mode & 0o100 else 0o644)
     os.utime(path, (member.mtime, member.mtime))
 
 
+def _link(app: Path, name: str, target: str) -> None:
+    """Make one symbolic link, unless one that was made before would carry it elsewhere."""
+    path = app / name
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        parent = Path(os.path.realpath(app)) / path.parent.relative_to(app)
+        if os.path.realpath(path.parent) != str(parent):
+            raise BadRequest(_behind_a_link(name))
+        path.symlink_to(target)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise BadRequest(_twice(name)) from error
+
+
+#: what a member may be that is not taken, and what to do about it
+_UNWANTED = {
+    tarfile.LNKTYPE: ("a hard link to {0.linkname}", "Put a copy of the file there instead"),
+    tarfile.CHRTYPE: ("a character device", "Leave it out"),
+    tarfile.BLKTYPE: ("a block device", "Leave it out"),
+    tarfile.FIFOTYPE: ("a named pipe", "Leave it out"),
+    tarfile.GNUTYPE_SPARSE: ("a sparse file", "Write the archive without sparse files"),
+}
+
+
 def _safe_name(member: tarfile.TarInfo) -> str:
     """The member's path inside the bundle, or `BadRequest` where it must not be unpacked."""
-    name = posixpath.normpath(member.name)
-    if member.name.startswith("/") or ".." in member.name.split("/") or "\0" in member.name:
+    slashed = _slashed(member.name)
+    if (
+        slashed.startswith("/")
+        or ".." in slashed.split("/")
+        or "\0" in slashed
+        or _DRIVE.match(member.name)
+    ):
         raise BadRequest(f"{member.name!r} in the bundle leads out of the bundle's directory.")
+    name = bundle_path(member.name)
     if member.issym():
-        target = posixpath.normpath(posixpath.join(posixpath.dirname(name), member.linkname))
-        if member.linkname.startswith("/") or target.split("/")[0] == "..":
+        link = _slashed(member.linkname)
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(name), link))
+        if not link:
+            raise BadRequest(_to_nothing(name))
+        if link.startswith("/") or target.split("/")[0] == "..":
             raise BadRequest(
                 f"The link {name} -> {member.linkname} leads out of the bundle's directory. "
                 "Copy the file into the directory instead."
             )
     elif not (member.isdir() or member.isreg()) or member.issparse():
-        raise BadRequest(f"{name} in the bundle is neither a file, a directory nor a link.")
+        kind = tarfile.GNUTYPE_SPARSE if member.issparse() else member.type
+        what, instead = _UNWANTED.get(
+            kind, ("a member of a type that is not known ({0.type!r})", "Leave it out")
+        )
+        raise BadRequest(f"{name} in the bundle is {what.format(member)}. {instead}.")
     return name
+
+
+def _unwrap(app: Path) -> str:
+    """Lift what lies in a single directory to the top, as often as that is so; its path, if any.
+
+    Connect does the same (said by its developers in posit-dev/rsconnect-python#793).
+    """
+    top = app
+    while (only := _only_directory(top)) is not None:
+        top = only
+    if top == app:
+        return ""
+    lifted = top.rename(app.with_name(f"{app.name}.lifted"))
+    shutil.rmtree(app)
+    lifted.rename(app)
+    return str(top.relative_to(app))
+
+
+def _only_directory(directory: Path) -> Path | None:
+    """The one directory in another, where that holds nothing else."""
+    found = list(islice(directory.iterdir(), 2))
+    if len(found) == 1 and found[0].is_dir() and not found[0].is_symlink():
+        return found[0]
+    return None
+
+
+def _below(directory: str, names: Iterable[str]) -> list[str]:
+    """The names of what lies in a directory, as they are seen from there."""
+    depth = len(Path(directory).parts)
+    return ["/".join(name.split("/")[depth:]) for name in names]
+
+
+def _check_links(app: Path, names: Iterable[str]) -> None:
+    """Refuse links that lead out, or nowhere.
+
+    Two may lead out together where neither does by itself, and one may once what lay in a single
+    directory has been lifted out of it.
+    """
+    inside = os.path.realpath(app)
+    for name in names:
+        try:
+            # not strictly, a path too long to follow would count as one that stays inside
+            path = Path(os.path.realpath(app / name, strict=True))
+            # which goes back even from a file, as the system does not
+            (app / name).stat()
+        except OSError as error:
+            raise BadRequest(_to_nothing(name)) from error
+        if not path.is_relative_to(inside):
+            raise BadRequest(f"The link {name} leads out of the bundle's directory.")
 
 
 def _read_manifest(app: Path) -> dict[str, Any]:
@@ -370,66 +444,60 @@ def _parts(value: Any) -> Iterable[Any]:
     return value if isinstance(value, list) else ()
 
 
-def _compare(manifest: Manifest, app: Path, names: set[str]) -> None:
-    """Refuse a bundle whose files are not those that its manifest lists."""
-    again = "Write the manifest again, with `rsconnect write-manifest api`."
-    if missing := sorted(manifest.checksums.keys() - names):
-        raise BadRequest(f"{missing[0]} is in the manifest but not in the bundle. {again}")
-    if extra := sorted(names - manifest.checksums.keys() - {MANIFEST}):
-        raise BadRequest(f"{extra[0]} is in the bundle but not in its manifest. {again}")
-    inside = os.path.realpath(app)
-    for name, expected in manifest.checksums.items():
-        try:
-            # not strictly, a path too long to follow would count as one that stays inside
-            path = Path(os.path.realpath(app / name, strict=True))
-        except OSError:
-            path = None
-        # two links may lead out together where neither does by itself
-        if path and not path.is_relative_to(inside):
-            raise BadRequest(f"The link {name} leads out of the bundle's directory.")
-        if path is None or not path.is_file():
-            raise BadRequest(f"{name} in the bundle is a link to nothing in the bundle.")
-        with path.open("rb") as file:
-            actual = hashlib.file_digest(
-                file, lambda: hashlib.md5(usedforsecurity=False)
-            ).hexdigest()
-        if actual != expected:
-            raise BadRequest(
-                f"The checksum of {name} is {actual}, but the manifest says {expected}. {again}"
-            )
+def _compare(manifest: Manifest, app: Path, names: set[str]) -> list[str]:
+    """What a manifest says of its bundle's files that is not so: one warning for each kind."""
+    files = names - {MANIFEST}
+    listed = manifest.checksums
+    if not listed:
+        return [f"The manifest names no files; all of the bundle's are taken: {_few(files)}."]
+    stale = [
+        name
+        for name in listed.keys() & files
+        if listed[name] is not None and (app / name).is_file() and _md5(app / name) != listed[name]
+    ]
+    faults = (
+        ("The manifest has other checksums than the files have: {}.", stale),
+        ("Not in the manifest, but in the bundle, so taken: {}.", files - listed.keys()),
+        ("In the manifest, but not in the bundle: {}.", listed.keys() - names),
+    )
+    return [text.format(_few(found)) for text, found in faults if found]
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _few(names: Iterable[str]) -> str:
+    """The first of the names, and how many more there are."""
+    found = sorted(names)
+    text = ", ".join(map(_shown, found[:_NAMED]))
+    return text if len(found) <= _NAMED else f"{text} and {len(found) - _NAMED} more"
+
+
+def _shown(name: str) -> str:
+    """A name as it can stand in a line, whatever is in it."""
+    return name if name.isprintable() else repr(name)
+
+
+def _slashed(name: str) -> str:
+    """A name as it is where it was not written on Windows."""
+    return name.replace("\\", "/")
+
+
+def _twice(name: str) -> str:
+    return f"{name} stands in the bundle twice."
+
+
+def _to_nothing(name: str) -> str:
+    return f"{name} in the bundle is a link to nothing in the bundle."
+
+
+def _behind_a_link(name: str) -> str:
+    return f"{name} in the bundle lies behind a symbolic link."
 
 
 def _disk_error(error: OSError) -> ApiError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return ApiError("The server's disk is full; the bundle was not kept.", status=507)
     return BadRequest(f"The bundle cannot be unpacked: {error.strerror or error}.")
-
-
-def _requires(document: dict[str, Any]) -> str | None:
-    """The specifier at `environment.python.requires`, each part of which may be missing."""
-    value: Any = document
-    place: list[str] = []
-    for key in ("environment", "python", "requires"):
-        if not isinstance(value, dict):
-            raise BadRequest(f"The manifest has no object at {'.'.join(place)}.")
-        place.append(key)
-        value = value.get(key)
-        if value is None:
-            return None
-    if not isinstance(value, str):
-        raise BadRequest(f"The manifest has no text at {'.'.join(place)}.")
-    return value
-
-
-def _table(parent: Any, key: str, place: str | None = None) -> dict[str, Any]:
-    value = parent.get(key)
-    if not isinstance(value, dict):
-        raise BadRequest(f"The manifest has no object at {place or key}.")
-    return value
-
-
-def _text(parent: Any, key: str, place: str) -> str:
-    value = parent.get(key) if isinstance(parent, dict) else None
-    if not isinstance(value, str) or not value:
-        raise BadRequest(f"The manifest has no text at {place}.")
-    return value

@@ -6,13 +6,12 @@ import asyncio
 import shutil
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 from sqlalchemy import delete, select
 
 from local_connect.config import SchedulingDefaults
@@ -27,10 +26,11 @@ from local_connect.records.store import (
     Store,
     now,
 )
-from local_connect.runtime.bundles import Manifest
+from local_connect.runtime import requirements
 from local_connect.runtime.environments import Environments, Log, Pythons
 from local_connect.runtime.history import History, Kind
 from local_connect.runtime.jobs import Jobs
+from local_connect.runtime.manifests import Manifest
 from local_connect.runtime.pools import Processes
 from local_connect.runtime.processes import (
     ContentProcess,
@@ -38,7 +38,7 @@ from local_connect.runtime.processes import (
     ProcessFailed,
     content_environment,
 )
-from local_connect.runtime.tasks import Task, TaskFailed, Tasks
+from local_connect.runtime.tasks import Task, Tasks
 
 
 class Deploys:
@@ -88,6 +88,10 @@ class Deploys:
         *,
         activate: bool,
     ) -> Task:
+        content = self._store.content(content_guid)
+        if content and content.locked:
+            raise Conflict("This content is locked, so nothing is deployed to it.", code=0)
+
         def at_start(task: Task) -> None:
             self._history.begin(
                 task, content_guid=content_guid, bundle_id=bundle_id, kind=kind, activate=activate
@@ -106,10 +110,12 @@ class Deploys:
         self._tasks.cancel(key, "The build was stopped.")
 
     async def _deploy(self, content_guid: str, bundle_id: int, activate: bool, task: Task) -> None:
-        """Bring a bundle up and, with `activate`, make it the one that is served.
+        """Build a bundle, start it and, with `activate`, make it the one that is served.
 
-        Connect's own words go to the task's log. A bundle that cannot be built or
-        does not start raises `TaskFailed`; what was served before still is.
+        Connect's own words go to the task's log. A bundle that cannot be built raises
+        `TaskFailed`, and what was served before still is. One that is built and does not start
+        ends well, as on Connect: the log has what the app printed, and visitors get the failure,
+        rsconnect among them, which looks at a draft before it activates that.
         """
         async with self._locks[content_guid]:
             bundle = self.check(content_guid, bundle_id)
@@ -118,9 +124,8 @@ class Deploys:
             try:
                 await self.process(content_guid, bundle_id, retry=True)
             except ProcessFailed as failure:
-                for line in failure.output:
+                for line in (*failure.output, failure.explained):
                     await task.log(line)
-                raise TaskFailed(str(failure)) from failure
             if activate:
                 self._activate(bundle)
                 self.retire(content_guid, keep=bundle_id)
@@ -163,6 +168,37 @@ class Deploys:
             names = {name for name in used if name}
         await self._environments.clean(names)
 
+    def caches(self) -> list[str]:
+        """The Pythons, by version, for which there are environments."""
+        built = [bundle.py_version for bundle in self._built()]
+        return sorted({version for version in built if version}, key=Version)
+
+    def delete_cache(self, user_guid: str, py_version: str) -> Task:
+        """Begin to remove the environments for a Python, and end the processes that use them.
+
+        What ran in one of them has to be built or deployed again.
+        """
+
+        async def delete(task: Task) -> None:
+            for bundle in self._built():
+                if bundle.py_version == py_version:
+                    self._processes.retire(bundle.id)
+            names = {
+                bundle.environment or ""
+                for bundle in self._built()
+                if bundle.py_version != py_version
+            }
+            await self._environments.clean(names)
+            await task.log(f"Deleted the environments for Python {py_version}")
+
+        return self._tasks.start(user_guid, delete, at_start=lambda _: None, at_end=lambda _: None)
+
+    def _built(self) -> list[Bundle]:
+        """The bundles that have an environment."""
+        with self._store.session() as session:
+            bundles = session.scalars(select(Bundle).where(Bundle.environment.is_not(None))).all()
+        return [bundle for bundle in bundles if self._environments.get(bundle.environment or "")]
+
     async def _remove(self, bundle_ids: list[int]) -> None:
         for bundle_id in bundle_ids:
             directory = self._store.bundle_directory(bundle_id)
@@ -173,6 +209,7 @@ class Deploys:
         """Start what the content of a server that has just started is to have."""
         with self._store.session() as session:
             active = session.query(Content).where(Content.bundle_id.is_not(None)).all()
+            active = [content for content in active if not content.locked]
         for content in active:
             if self._setting(content, "min_processes") and content.bundle_id is not None:
                 self._keep_minimum(content.guid, content.bundle_id)
@@ -191,6 +228,9 @@ class Deploys:
         """Let changed settings and variables take effect, by processes that replace the old."""
         with self._store.session() as session:
             content = session.query(Content).filter_by(guid=content_guid).one()
+        if content.locked:
+            self.retire(content_guid)
+            return
         self.retire(content_guid, keep=content.bundle_id)
         if content.bundle_id is not None:
             await self._processes.replace(
@@ -282,6 +322,8 @@ class Deploys:
         manifest = Manifest.parse(bundle.manifest)
         app: Path = self._store.app_directory(bundle.id)
         await log(f"Building {_kind(manifest)}...")
+        for warning in bundle.warnings:
+            await log(f"Warning: {warning}")
         python = await self._pythons.choose(manifest)
         await log(
             f"Bundle requested Python version {manifest.python_version}; "
@@ -320,11 +362,10 @@ class Deploys:
         if packages is None or content.bundle_id is None:
             return ()
         bundle = self.check(content.guid, content.bundle_id)
-        wanted = self._store.app_directory(bundle.id) / Manifest.parse(bundle.manifest).package_file
-        names = set()
-        for line in wanted.read_text("utf-8", "replace").splitlines():
-            with suppress(InvalidRequirement):
-                names.add(canonicalize_name(Requirement(line.partition("#")[0]).name))
+        package_file = Manifest.parse(bundle.manifest).package_file
+        if package_file is None:
+            return ()
+        names = requirements.read(self._store.app_directory(bundle.id), package_file).names
         return tuple(
             package
             for package in packages

@@ -1,6 +1,6 @@
-"""Finds the Pythons of this machine and builds environments with uv.
+"""Finds the Pythons of this machine and builds environments, with uv or with pip.
 
-One environment for each distinct set of requirements and Python, cached, shared
+One environment for each distinct set of requirements, Python and installer, cached, shared
 between bundles. Nothing of this server's own environment is in them.
 """
 
@@ -14,7 +14,7 @@ import shutil
 import socket
 import sys
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,10 @@ from packaging.version import InvalidVersion, Version
 from uv import find_uv_bin
 
 from local_connect.content import lifeline
-from local_connect.runtime.bundles import Manifest
+from local_connect.runtime import pip_settings, requirements
+from local_connect.runtime.manifests import Manifest
+from local_connect.runtime.pip_settings import ForUv
+from local_connect.runtime.requirements import Requirements
 from local_connect.runtime.tasks import TaskFailed
 
 #: written last, so that an environment whose build was interrupted is built again
@@ -33,11 +36,31 @@ _COMPLETE = "complete.json"
 #: what the code inside a content process needs, by the type of content
 _OLDEST_PYTHONS = {"python-api": Version("3.9"), "python-fastapi": Version("3.10")}
 
-#: how a line of a requirements file names a file or a directory
-_LEADS_TO_FILES = (
-    *(".", "/", "-r", "-c", "-e", "-f"),
-    *("--requirement", "--constraint", "--editable", "--find-links"),
+#: Connect's code for a requirement that no index has
+_NOT_AVAILABLE = "python-package-version-not-available"
+
+#: what uv and pip say of one
+_MISSING = (
+    "No solution found",
+    "was not found in the package registry",
+    "No matching distribution found",
 )
+
+_WHERE_TO_LOOK = (
+    "Where packages are on an index of your own, name it in pip's or in uv's configuration on the "
+    "machine of this server (PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, pip.conf; UV_DEFAULT_INDEX, "
+    "UV_INDEX, uv.toml), or in the requirements file (--index-url, --extra-index-url)."
+)
+
+#: how installers print, and that they look at no other environment than the one they fill
+_OF_INSTALLERS = {
+    "UV_NO_PROGRESS": "1",
+    "NO_COLOR": "1",
+    "PYTHONUNBUFFERED": "1",
+    "VIRTUAL_ENV": "",
+    "PYTHONPATH": "",
+    "PIP_USER": "0",
+}
 
 Log = Callable[[str], Awaitable[None]]
 
@@ -154,14 +177,21 @@ class Environments:
 
         Raises `TaskFailed` after the installer's own words have gone to the log.
         """
-        name = _name(app / manifest.package_file, app, python)
+        wanted = (
+            requirements.read(app, manifest.package_file)
+            if manifest.package_file is not None
+            else None
+        )
+        name = environment_name(manifest, wanted, app, python)
         async with self._locks[name]:
             environment = self.get(name)
-            if environment:
+            if wanted is None:
+                environment = await self._unmanaged(name, python, log)
+            elif environment:
                 await log(f"Using cached environment: {name}")
             else:
                 await log(f"Creating environment: {name}")
-                environment = await self._build(name, manifest, app, python, log)
+                environment = await self._build(name, manifest, wanted, app, python, log)
             await log(f"Packages in the environment: {', '.join(environment.packages)}")
             return environment
 
@@ -183,40 +213,106 @@ class Environments:
                     await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
 
     async def _build(
-        self, name: str, manifest: Manifest, app: Path, python: Python, log: Log
+        self,
+        name: str,
+        manifest: Manifest,
+        wanted: Requirements,
+        app: Path,
+        python: Python,
+        log: Log,
     ) -> Environment:
         directory = self._directory / name
+        file = str(app / str(manifest.package_file))
         await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
         try:
-            await self._uv(log, "venv", "--quiet", "--python", python.executable, str(directory))
-            await self._uv(
-                log,
-                "pip",
-                "install",
-                "--python",
-                str(directory / "bin" / "python"),
-                "--requirements",
-                str(app / manifest.package_file),
-                cwd=app,
-            )
-            packages = await self._uv(
-                None, "pip", "freeze", "--quiet", "--python", str(directory / "bin" / "python")
-            )
+            if manifest.allow_uv is False:
+                packages = await self._install_by_pip(directory, file, app, python, log)
+            else:
+                settings = pip_settings.for_uv(os.environ, names_index=wanted.names_index)
+                packages = await self._install_by_uv(directory, file, settings, app, python, log)
         except BaseException:
             await asyncio.shield(asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True))
             raise
+        return self._complete(name, packages)
+
+    async def _install_by_uv(
+        self, directory: Path, file: str, settings: ForUv, app: Path, python: Python, log: Log
+    ) -> list[str]:
+        """Make the environment and install what a file requires; the packages then in it."""
+        interpreter = str(directory / "bin" / "python")
+        if settings.places:
+            await log(f"Looking for packages as pip is configured to: {', '.join(settings.places)}")
+        await self._uv(log, "venv", "--quiet", "--python", python.executable, str(directory))
+        await self._uv(
+            log,
+            *("pip", "install", "--python", interpreter, "--requirements", file),
+            *settings.options,
+            cwd=app,
+            variables=settings.variables,
+        )
+        return await self._uv(None, "pip", "freeze", "--quiet", "--python", interpreter)
+
+    async def _install_by_pip(
+        self, directory: Path, file: str, app: Path, python: Python, log: Log
+    ) -> list[str]:
+        """The same by pip, with its rules and its configuration.
+
+        pip comes with Python, as on Connect, whose documentation asks each Python for it and for
+        `venv`; so it is there wherever the packages come from.
+        """
+        pip = (str(directory / "bin" / "python"), "-m", "pip", "--disable-pip-version-check")
+        await log("Installing with pip, since the bundle does not allow uv.")
+        await self._run(log, python.executable, "-m", "venv", str(directory))
+        await self._run(
+            log,
+            *(*pip, "install", "--no-input", "--progress-bar", "off"),
+            *("--requirement", file),
+            cwd=app,
+        )
+        return await self._run(None, *pip, "freeze")
+
+    async def _unmanaged(self, name: str, python: Python, log: Log) -> Environment:
+        """An environment that shows what is installed for a Python, and holds nothing itself."""
+        directory = self._directory / name
+        await log(
+            "Nothing is installed, since the bundle's environment is not managed here: it runs on "
+            f"{python.executable} with the packages that are there."
+        )
+        if not self.get(name):
+            venv = ("venv", "--quiet", "--clear", "--system-site-packages")
+            await self._uv(log, *venv, "--python", python.executable, str(directory))
+        freeze = ("pip", "freeze", "--quiet", "--python", python.executable)
+        return self._complete(name, await self._uv(None, *freeze))
+
+    def _complete(self, name: str, packages: list[str]) -> Environment:
+        directory = self._directory / name
         (directory / _COMPLETE).write_text(json.dumps(packages), "utf-8")
         return Environment(name, directory, tuple(packages))
 
-    async def _uv(self, log: Log | None, *arguments: str, cwd: Path | None = None) -> list[str]:
-        """Run uv to its end; its output, line by line, also to `log` as it comes."""
+    async def _uv(
+        self,
+        log: Log | None,
+        *arguments: str,
+        cwd: Path | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> list[str]:
+        return await self._run(log, find_uv_bin(), *arguments, cwd=cwd, variables=variables)
+
+    async def _run(
+        self,
+        log: Log | None,
+        *command: str,
+        cwd: Path | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> list[str]:
+        """Run an installer to its end; its output, line by line, also to `log` as it comes."""
         ours, theirs = socket.socketpair()
         with theirs:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, lifeline.__file__, str(theirs.fileno())),
-                *(find_uv_bin(), *arguments),
+                *command,
                 cwd=cwd or self._directory,
-                env=os.environ | {"UV_NO_PROGRESS": "1", "NO_COLOR": "1", "VIRTUAL_ENV": ""},
+                env=os.environ | _OF_INSTALLERS | dict(variables or {}),
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
                 stdin=asyncio.subprocess.DEVNULL,
@@ -237,33 +333,36 @@ class Environments:
                 f"The environment was not built within {self._build_seconds:.0f} seconds."
             ) from None
         finally:
-            # ends uv and what it started, where that is still at work
+            # ends it and what it started, where that is still at work
             ours.close()
             await process.wait()
         if status:
-            raise TaskFailed(_build_error(lines))
+            error = _build_error(lines)
+            if log and error.endswith(f"{_NOT_AVAILABLE})"):
+                await log(_WHERE_TO_LOOK)
+            raise TaskFailed(error)
         return lines
 
 
 def _build_error(lines: list[str]) -> str:
     """Connect's closing words for a failed build (seen in public reports), with its error code."""
     text = "\n".join(lines)
-    missing = "No solution found" in text or "was not found in the package registry" in text
-    code = "python-package-version-not-available" if missing else "python-package-install-failed"
+    missing = any(words in text for words in _MISSING)
+    code = _NOT_AVAILABLE if missing else "python-package-install-failed"
     return f"An error occurred while building your content. (Error code: {code})"
 
 
-def _name(requirements: Path, app: Path, python: Python) -> str:
-    """A name that is the same for the same requirements on the same Python."""
-    text = requirements.read_text("utf-8", "replace")
-    lines = [line.split(" #")[0].strip() for line in text.splitlines()]
-    wanted = sorted(line for line in lines if line and not line.startswith("#"))
-    digest = hashlib.sha256(f"{python.executable} {python.version}\n".encode())
-    digest.update("\n".join(wanted).encode())
-    if any(line.startswith(_LEADS_TO_FILES) or "file:" in line or "@ ." in line for line in wanted):
-        # the requirements lead to files of the bundle, so the environment is the bundle's own
-        digest.update(str(app).encode())
-    return digest.hexdigest()[:16]
+def environment_name(
+    manifest: Manifest, wanted: Requirements | None, app: Path, python: Python
+) -> str:
+    """A name that is the same only where the same would be installed, on the same Python."""
+    parts = [python.executable, str(python.version)]
+    if wanted is not None:
+        parts += ["pip" if manifest.allow_uv is False else "uv", *wanted.lines]
+        if wanted.leads_to_files:
+            # no other bundle is at this place, so the environment is the bundle's own
+            parts.append(str(app))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def _as_specifier(requires: str) -> str:

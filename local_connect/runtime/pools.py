@@ -143,7 +143,7 @@ class Pool:
         except ProcessFailed as failure:
             self._failure = failure
             self._note_failure(lived=0.0)
-            log(f"{process.launch.content_name}: {failure}")
+            log(f"{process.launch.content_name}: {failure.explained}")
             raise
         self._failure = None
         self.processes.append(process)
@@ -240,7 +240,7 @@ class Processes:
             try:
                 await new.start(retry=True)
             except ProcessFailed as failure:
-                log(f"The content's old processes go on, with the settings they have: {failure}")
+                log(f"The content's old processes go on as they are: {failure.explained}")
                 return
             if self._pools.get(bundle_id) is not old:
                 new.close()

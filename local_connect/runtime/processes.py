@@ -55,11 +55,16 @@ _ASGI_PACKAGES = ["uvicorn", "h11", "wsproto", "click", "typing_extensions"]
 
 
 class ProcessFailed(Exception):
-    """A process that did not come up; `output` holds what it printed."""
+    """A process that did not come up. Its text is for anyone who asks for the content.
 
-    def __init__(self, message: str, output: list[str]) -> None:
+    `output` is what it printed, and `explained` says more of the reason, with lines of its code:
+    these are for whoever deployed it.
+    """
+
+    def __init__(self, message: str, output: list[str], *, reason: str = "") -> None:
         super().__init__(message)
         self.output = output
+        self.explained = f"{message} {reason}".rstrip()
 
 
 class ProcessTooSlow(ProcessFailed):
@@ -184,8 +189,9 @@ class ContentProcess:
             await self.stop()
             raise ProcessTooSlow(
                 f"The app was not ready within {self.launch.init_timeout:g} seconds "
-                f"(its init_timeout). {gist}".rstrip(),
+                "(its init_timeout).",
                 list(self.output),
+                reason=gist,
             ) from None
         except BaseException:
             await self.stop()

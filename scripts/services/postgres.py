@@ -43,7 +43,7 @@ def missing() -> str | None:
 
 @contextmanager
 def running(directory: Path) -> Iterator[dict[str, str]]:
-    with Server(directory) as server:
+    with Server(directory, lasting=False) as server:
         yield {"DATABASE_URL": server.url}
 
 
@@ -58,10 +58,12 @@ def apart(variables: Mapping[str, str]) -> dict[str, str]:
 class Server:
     """A server on a Unix socket in the directory, which keeps its data there.
 
-    It can be stopped and started again, and has its data back then.
+    It can be stopped and started again, and has its data back then. Where it is not `lasting`, the
+    directory goes with it, even if whoever started it is killed.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, lasting: bool = True) -> None:
+        self._temporary = None if lasting else directory
         self._directory = str(directory)
         self._data = str(directory / "data")
         self._log = directory / "log"
@@ -95,7 +97,9 @@ class Server:
             *("-k", self._directory, "-h", "", "-F", "-c", "shared_buffers=32MB"),
         ]
         # SIGINT ends it without waiting for its clients to go
-        program = self._resources.enter_context(kept(command, stop=signal.SIGINT, log=self._log))
+        program = self._resources.enter_context(
+            kept(command, directory=self._temporary, stop=signal.SIGINT, log=self._log)
+        )
         ask = [
             _program("pg_isready"),
             "-q",

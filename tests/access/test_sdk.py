@@ -12,9 +12,9 @@ import pytest
 from posit.connect import Client  # type: ignore[import-untyped]
 from posit.connect.errors import ClientError  # type: ignore[import-untyped]
 
-from tests.access.conftest import ECHO, create, deploy, write_users, wsgi
+from tests.access.conftest import ECHO, create, deploy, permit, write_users, wsgi
 from tests.deployed import Content
-from tests.servers import LocalConnect, running_server
+from tests.servers import LocalConnect, eventually, running_server
 
 #: the client of one of the people, by name
 Sdk = Callable[[str], Any]
@@ -39,7 +39,7 @@ def test_me_and_the_version(sdk: Sdk, server: LocalConnect) -> None:
     assert client.me["username"] == "Zoë <李>"
     assert client.me["guid"] == server.users["Zoë <李>"].guid
     assert client.me["user_role"] == "publisher"
-    assert client.version == "2026.01.0"
+    assert client.version == "2026.06.0"
     with refused(401):
         _ = Client(server.url, "0" * 32).me
 
@@ -119,7 +119,7 @@ def test_groups(sdk: Sdk, server: LocalConnect) -> None:
     assert {group["name"] for group in zoe.groups.find()} == set(server.users["Zoë <李>"].groups)
 
 
-def test_content_from_beginning_to_end(sdk: Sdk, server: LocalConnect) -> None:
+def test_content_from_beginning_to_end(sdk: Sdk) -> None:
     client = sdk("alice")
     name = new_name()
     item = client.content.create(name=name, title="Ein Titel", description="für alle")
@@ -142,13 +142,8 @@ def test_content_from_beginning_to_end(sdk: Sdk, server: LocalConnect) -> None:
         sdk("erin").content.get(item["guid"]).update(title="Mine")
     with refused(400):
         item.update(access_type="everyone")
-    for unsupported in (
-        {"locked": True},
-        {"owner_guid": server.users["erin"].guid},
-        {"run_as": "x"},
-    ):
-        with refused(501):
-            item.update(**unsupported)
+    with refused(501):
+        item.update(run_as="x")
     with refused(400):
         item.update(colour="red")
     assert client.content.get(item["guid"])["title"] == "Title"
@@ -165,6 +160,74 @@ def test_access_type_from_the_beginning(sdk: Sdk, access_type: str) -> None:
     item = sdk("alice").content.create(name=new_name(), access_type=access_type)
     assert item["access_type"] == access_type
     assert sdk("alice").content.get(item["guid"])["access_type"] == access_type
+
+
+def test_packages(sdk: Sdk, server: LocalConnect) -> None:
+    content = create(server)
+    assert server.get(f"{content.api}/packages").status_code == 204
+    deploy(content, ECHO)
+    client = sdk("alice")
+    lock = server.get(f"{content.api}/lockfile").text.splitlines()
+    found = list(client.content.get(content.guid).packages)
+    assert sorted(f"{package['name']}=={package['version']}" for package in found) == sorted(lock)
+    (flask,) = [package for package in found if package["name"].lower() == "flask"]
+    assert (flask["language"], flask["language_version"]) == ("python", content.item["py_version"])
+    query = {"name": flask["name"], "page_size": 500}
+    every = server.get("/__api__/v1/packages", params=query).json()["results"]
+    (ours,) = [package for package in every if package["content_guid"] == content.guid]
+    assert (ours["version"], ours["bundle_id"]) == (flask["version"], content.item["bundle_id"])
+    assert {package["name"] for package in every} == {flask["name"]}
+    # of content that is not theirs, publishers learn nothing
+    others = server.get("/__api__/v1/packages", user="erin", params=query).json()["results"]
+    assert content.guid not in {package["app_guid"] for package in others}
+    assert server.get("/__api__/v1/packages", user="bob").status_code == 403
+
+
+def test_content_is_locked(sdk: Sdk, server: LocalConnect) -> None:
+    content = create(server, access_type="all")
+    bundle_id = deploy(content, ECHO)
+    item = sdk("alice").content.get(content.guid)
+    item.update(locked=True, locked_message="Gone to <elsewhere>.")
+    assert (item["locked"], item["locked_message"]) == (True, "Gone to <elsewhere>.")
+    for user in (None, "bob", "alice"):
+        answer = server.get(content.path, user=user)
+        assert (answer.status_code, answer.json()["error"]) == (423, "Gone to <elsewhere>.")
+    page = server.get(content.path, user=None, headers={"Accept": "text/html"})
+    assert page.status_code == 423
+    assert "Gone to &lt;elsewhere&gt;." in page.text
+    # its process ends, and none comes
+    assert eventually(lambda: not [job for job in item.jobs.fetch() if job["status"] == 0])
+    with refused(409):
+        item.bundles.get(bundle_id).deploy()
+    item.update(locked=False)
+    assert server.get(content.path, user=None).status_code == 200
+    with refused(400):
+        item.update(locked="yes")
+
+
+def test_content_is_given_away(sdk: Sdk, server: LocalConnect) -> None:
+    content = create(server)
+    deploy(content, ECHO)
+    erin, frank, bob = (server.users[name].guid for name in ("erin", "frank", "bob"))
+    permit(content, "frank", "owner")
+    item = sdk("admin").content.get(content.guid)
+    for who in ("alice", "frank"):
+        with refused(403):
+            sdk(who).content.get(content.guid).update(owner_guid=erin)
+    for other in (bob, str(uuid.uuid4()), 7):
+        with refused(400):
+            item.update(owner_guid=other)
+    item.update(owner_guid=frank)
+    assert sdk("frank").content.get(content.guid)["app_role"] == "owner"
+    assert item.permissions.find() == []
+    # the app acts as its new owner from now on
+    variables = content.echo(user="frank")["variables"]
+    key = {"Authorization": f"Key {variables['CONNECT_API_KEY']}"}
+    assert server.get("/__api__/v1/user", user=None, headers=key).json()["username"] == "frank"
+    with refused(404):
+        sdk("alice").content.get(content.guid)
+    with refused(400):
+        sdk("alice").content.create(name=new_name(), owner_guid=erin)
 
 
 def test_content_without_a_name(sdk: Sdk) -> None:
@@ -426,16 +489,17 @@ def test_bundles_and_jobs(sdk: Sdk, own: Content, tmp_path: Path) -> None:
     broken = item.bundles.create(wsgi("raise SystemExit('no luck')"))
     task = broken.deploy()
     task.wait_for(wait=5)
-    assert (task.is_finished, task.error_code) == (True, 1)
-    assert "did not start" in task.error_message
+    assert (task.is_finished, task.error_code) == (True, 0)
     assert "no luck" in task["output"]
+    assert item.bundles.active()["id"] == broken["id"]
+    first.deploy().wait_for(wait=5)
     assert item.bundles.active()["id"] == first["id"]
 
     job = item.jobs.find_by(status=0)
     assert (job["bundle_id"], job["tag"], job["end_time"]) == (first["id"], "run_python_api", None)
     assert item.jobs.find(job["key"]) == job
-    # two processes, and the build of each of the two bundles
-    assert len(item.jobs) == 4
+    # three processes, and the build of each of the three deployments
+    assert len(item.jobs) == 6
     log = client.get(f"v1/content/{own.guid}/jobs/{job['key']}/log").json()
     assert [entry["data"] for entry in log["entries"]] == ["it starts"]
     job.destroy()

@@ -203,7 +203,7 @@ def test_fields(server: LocalConnect, published: Content) -> None:
 
     # the server
     settings = check(ask(200, "GET", "server_settings"), SERVER)
-    assert settings["version"] == "2026.01.0"
+    assert settings["version"] == "2026.06.0"
     assert settings["license"]["allow-apis"] is True
     python = ask(200, "GET", "v1/server_settings/python")
     assert python["api_enabled"] is True

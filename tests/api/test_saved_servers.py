@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.deployed import Person, content_at
 from tests.rsconnect_cli import rsconnect
-from tests.servers import LocalConnect
+from tests.servers import LocalConnect, run, running_server
 
 NO_SUCH_KEY = "0123456789abcdef0123456789abcdef"
 
@@ -25,7 +25,7 @@ def test_add_and_details(server: LocalConnect, tmp_path: Path) -> None:
 
     details = rsconnect("details", "--name", "local", home=tmp_path)
     assert details.returncode == 0, details.stderr
-    assert "Posit Connect version: 2026.01.0" in details.stdout
+    assert "Posit Connect version: 2026.06.0" in details.stdout
     assert "APIs: allowed" in details.stdout
     installed = server.get("/__api__/v1/server_settings/python").json()["installations"]
     assert installed
@@ -38,6 +38,24 @@ def test_preflight(server: LocalConnect, tmp_path: Path, app: Path) -> None:
     done = rsconnect("preflight", "--name", "local", app, home=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout)["status"] == "ok"
+
+
+def test_a_server_of_an_older_release(tmp_path: Path, app: Path) -> None:
+    with running_server(tmp_path / "data", "--connect-version", "2024.12.1") as server:
+        add(server, server.users["alice"].api_key, tmp_path)
+        details = rsconnect("details", "--name", "local", home=tmp_path)
+        assert "Posit Connect version: 2024.12.1" in details.stdout
+        # rsconnect deploys at once to a server that it takes to have no drafts
+        deploy = ("deploy", "api", "--name", "local", "--entrypoint", "app:app", "--quiet")
+        done = rsconnect(*deploy, app, home=tmp_path)
+        assert done.returncode == 0, done.stderr
+        content = content_at(server, done.stdout.strip())
+        assert content.version == "one"
+        assert len([job for job in content.jobs if job["tag"] == "python_restore"]) == 1
+    for wrong in ("2024", "latest", "2024.12.1.dev0"):
+        done = run(tmp_path / "other", "--connect-version", wrong, "--", "true")
+        assert done.returncode == 2
+        assert f"'{wrong}' is not a release of Connect, such as 2026.06.0." in done.stderr
 
 
 def test_deploy_to_a_saved_server(server: LocalConnect, tmp_path: Path, app: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,6 +64,7 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.mark.usefixtures("bundle")
 def test_an_entry_point(entrypoint: str, file: str, names: str) -> None:
     assert process.load_app(entrypoint + names).__globals__["name"] == file
+    assert sys.modules["signal"] is signal
 
 
 def test_what_a_file_can_import(bundle: Path) -> None:
@@ -130,6 +132,16 @@ async def app(scope, receive, send):
 """
 
 
+IMPORTING = """
+import os, sys
+library = os.path.abspath("../library")
+os.mkdir(library)
+with open(f"{library}/werkzeug.py", "w") as file:
+    file.write("import time; time.sleep(600)")
+sys.path.insert(0, library)
+import werkzeug
+"""
+
 #: what hangs -> its type of content, its source, and what is said of it
 HANGING = {
     "a server": (
@@ -146,6 +158,7 @@ HANGING = {
         WAITING,
         "app.py, line 7, in lifespan: `await asyncio.sleep(600)`.",
     ),
+    "a server's import": ("python-api", IMPORTING, "app.py, line 8: `import werkzeug`."),
     "in one call": (
         "python-api",
         "import re\nre.match('(a+)+$', 'a' * 64 + 'b')",
@@ -166,6 +179,7 @@ def test_where_it_hangs(tmp_path: Path) -> None:
         assert isinstance(failure, ProcessTooSlow), what
         assert "The app was not ready within 6 seconds (its init_timeout)." in str(failure)
         assert words in str(failure), what
+        assert ("a server of its own" in str(failure)) == (what == "a server")
         said = "\n".join(failure.output)
         assert 'app.py", line ' in said, what
         assert what == "in one call" or "/local_connect/" not in said

@@ -225,7 +225,9 @@ raise SystemExit("the gate was open")
     expect(log).to_contain_text("the gate was open")
     badge(page, "failed")
     page.get_by_role("link", name="Overview").click()
-    expect(page.locator(".notice").first).to_contain_text("The last deployment failed.")
+    notice = page.locator(".notice").first
+    expect(notice).to_contain_text("The last deployment failed. The app did not start.")
+    expect(notice).to_contain_text("Its visitors get an error.")
     page.get_by_role("link", name="See its log").click()
     expect(log).to_contain_text("the gate was open")
 

@@ -5,7 +5,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ FILE, OLD_FILE, HARD_LINK, LINK, CHARACTERS, BLOCKS, DIRECTORY, PIPE = (
     *(b"0", b"\0", b"1", b"2", b"3", b"4", b"5", b"6"),
 )
 SPARSE, PAX, GLOBAL_PAX, LONG_NAME, LONG_LINK = b"S", b"x", b"g", b"L", b"K"
+
+#: headers that speak of the members behind them
+AHEAD = (PAX, GLOBAL_PAX, b"X", LONG_NAME, LONG_LINK)
 
 
 def number(value: int, width: int) -> bytes:
@@ -95,6 +98,18 @@ def md5(data: bytes) -> str:
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
+def below(directory: bytes, entry: Entry) -> Entry:
+    """The same member in a directory; headers that speak of it stay as they are."""
+    return entry if entry.type in AHEAD else replace(entry, name=directory + entry.name)
+
+
+def as_on_windows(entry: Entry) -> Entry:
+    """The same member with backslashes for slashes, in what it leads to as well."""
+    return replace(
+        entry, name=entry.name.replace(b"/", b"\\"), link=entry.link.replace(b"/", b"\\")
+    )
+
+
 @dataclass(frozen=True)
 class Bundle:
     """A bundle that would be sound without its flaws."""
@@ -104,8 +119,15 @@ class Bundle:
     place: int = 0
     change: Callable[[dict[str, Any]], Any] = lambda document: document
     text: Callable[[bytes], bytes] = lambda text: text
+    #: a directory around everything, with a slash at its end, or nothing
+    around: bytes = b""
+    windows: bool = False
 
     def entries(self) -> list[Entry]:
+        entries = [below(self.around, entry) for entry in self._entries()]
+        return [*map(as_on_windows, entries)] if self.windows else entries
+
+    def _entries(self) -> list[Entry]:
         document = manifest()
         for _, files in self.extras:
             document["files"] |= {name: {"checksum": md5(data)} for name, data in files.items()}
@@ -136,6 +158,18 @@ NAMES = (
         b"\xe2\x80\xae",
         b"\xc0\xaf",
         b"%2e%2e/x",
+    ),
+    *(b"data\\x", b".\\x", b"data\\..\\x", b"data\\..\\..\\x", b"..\\x", b"..\\..\\canary\\x"),
+    *(b"\\x", b"\\\\server\\share\\x", b"c:\\x", b"C:x", b"data/\\x", b"x\\", b"\\", b"link\\x"),
+    *(
+        b"DATA/x",
+        b"Data\\X",
+        b"LINK/x",
+        b"Link",
+        b"X",
+        b"\xef\xbc\xb8",
+        b"probe.py\\x",
+        b"a\\b\\c\\s",
     ),
     *(b"manifest.json", b"./manifest.json", b"MANIFEST.JSON", b"manifest.json/x", b"app", b"home"),
     *(b"probe.py", b"probe.py/x", b"requirements.txt", b"data", b"link", b"link/x", b"a/b/c/s"),
@@ -173,6 +207,9 @@ TYPES = (
 )
 
 LINKS = (
+    *(b"..\\x", b"data\\x", b"..\\..\\..\\canary\\secret", b"C:\\x", b"\\", b"\\etc\\hostname"),
+    # inside while it lies in a directory that is around everything, and out of the bundle after
+    *(b"../bundle.tar.gz", b"../app/probe.py", b"../../canary/secret", b"../w", b"../w/probe.py"),
     *(b"probe.py", b"./probe.py", b"x", b"link", b"data/x", b"manifest.json", b".", b"", b"/"),
     *(
         b"..",
@@ -315,6 +352,10 @@ _WRONG: st.SearchStrategy[Any] = st.one_of(
                 "a" * 10_000,
                 "python-dash",
                 "probe:app",
+                "probe.py",
+                "src\\probe.py:app",
+                "../probe.py",
+                False,
                 "probe;x",
                 "x:y()",
             ),
@@ -337,6 +378,12 @@ _PLACES = (
     *(("environment",), ("environment", "python"), ("environment", "python", "requires")),
     *(("files", "probe.py"), ("files", "probe.py", "checksum"), ("files", "x"), ("extra",)),
     *(("files", "requirements.txt", "checksum"), ("files", "\0"), ("files", "manifest.json")),
+    *(("python", "package_manager", "allow_uv"), ("environment", "environment_management")),
+    *(
+        ("environment", "environment_management", "python"),
+        ("files", "..\\x"),
+        ("files", "data\\x"),
+    ),
 )
 
 
@@ -391,13 +438,49 @@ TEXTS: tuple[Callable[[bytes], bytes], ...] = (
 )
 
 
+def untidy() -> st.SearchStrategy[Callable[[dict[str, Any]], Any]]:
+    """What is done to the files of a manifest, which is taken with a warning."""
+    odd = st.sampled_from((*NAMES, *GOOD_NAMES)).map(
+        lambda name: name.decode("utf-8", "surrogateescape")
+    )
+    entry = st.sampled_from(({"checksum": "0" * 32}, {"checksum": None}, {"checksum": ""}, {}))
+
+    def change(
+        document: dict[str, Any], named: dict[str, Any], dropped: list[str], none: bool
+    ) -> Any:
+        document["files"] |= named
+        for name in dropped:
+            document["files"].pop(name, None)
+        return {key: value for key, value in document.items() if key != "files" or not none}
+
+    return st.builds(
+        lambda named, dropped, none: lambda document: change(document, named, dropped, none),
+        st.dictionaries(odd, entry, max_size=3),
+        st.lists(st.sampled_from((*PROBE, "x", "data/x")), max_size=2),
+        st.sampled_from((False, False, False, True)),
+    )
+
+
+#: directories around everything, with a slash at their end
+AROUND = (b"", b"", b"", b"w/", b"./w/", b"w/v/", b"app/", b"w//./v/", b"data/", b"w\\", b"../w/")
+
+
 def bundles() -> st.SearchStrategy[Bundle]:
     place = st.integers(0, 4)
     groups = st.lists(_groups(), min_size=1, max_size=3)
+    lenient = st.builds(
+        Bundle,
+        st.lists(_groups(), max_size=2),
+        place,
+        change=st.one_of(st.just(lambda document: document), untidy()),
+        around=st.sampled_from(AROUND),
+        windows=st.booleans(),
+    )
     return st.one_of(
         st.builds(Bundle, groups, place),
         st.builds(Bundle, groups, place),
-        st.builds(Bundle, groups, place),
+        lenient,
+        lenient,
         st.builds(lambda change: Bundle(change=change), changes()),
         st.builds(lambda change: Bundle(change=change), changes()),
         st.builds(lambda text: Bundle(text=text), st.sampled_from(TEXTS)),

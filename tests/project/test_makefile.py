@@ -16,7 +16,7 @@ import pytest
 
 from scripts.services import load, missing
 from tests.beside import Services
-from tests.catalogue import EXAMPLES, Example
+from tests.catalogue import EXAMPLES
 from tests.deployed import Content
 from tests.project.conftest import Checkout
 from tests.rsconnect_cli import rsconnect
@@ -271,14 +271,6 @@ def test_gallery_without_what_an_example_stands_on(checkout: Checkout) -> None:
     assert left_out.title not in "".join(lines)
 
 
-def release_of(example: Example) -> str | None:
-    """What its Procfile runs before it goes live, if anything."""
-    procfile = example.path / "Procfile"
-    text = procfile.read_text("utf-8") if procfile.exists() else ""
-    found = re.search(r"^release: (.+)$", text, re.MULTILINE)
-    return found and found[1]
-
-
 def gallery(checkout: Checkout, variables: Mapping[str, str]) -> list[str]:
     """Run `make gallery`, visit each address that it prints, and Ctrl-C; their paths."""
     child, terminal = pty.fork()
@@ -314,8 +306,8 @@ def gallery(checkout: Checkout, variables: Mapping[str, str]) -> list[str]:
                 assert f"{example.directory} | LEFT OUT: " in printed.decode()
                 continue
             assert example.title in printed.decode()
-            if command := release_of(example):
-                assert f"{example.directory} | {command}" in printed.decode()
+            if example.release_command:
+                assert f"{example.directory} | {example.release_command}" in printed.decode()
         if not missing("valkey"):
             refresh(printed.decode())
         os.write(terminal, b"\x03")

@@ -173,13 +173,30 @@ def test_a_draft_belongs_to_its_content(alice: Person, app: Path, published: Con
 
 
 def test_no_verify(alice: Person, app: Path) -> None:
-    # without a look at it, even content that only fails is activated
+    # without a look at it, even content that cannot start is activated, as on Connect
     content = alice.deploy(*API, app)
-    (app / "app.py").write_text("def app(environ, start_response):\n    raise Exception\n")
+    content.open_to("all")
+    (app / "app.py").write_text("raise RuntimeError('No database.')\n")
     done = alice.rsconnect("deploy", *API, "--no-verify", app)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    assert "Verifying" not in said
+    # its log has why, and its visitors get that it is so
+    assert "RuntimeError: No database." in said
+    assert "The app did not start: its process ended with status 1." in said
+    assert content.bundles[0]["active"]
+    page = alice.server.get(content.path, user=None, headers={"Accept": "text/html"})
+    assert page.status_code == 502
+    assert "The app did not start" in page.text
+    assert "No database." not in page.text
+
+    # a draft that nobody has looked at ends well, too, and is not served
+    (app / "app.py").write_text("raise RuntimeError('Still none.')\n")
+    done = alice.rsconnect("deploy", *API, "--draft", "--no-verify", app)
     assert done.returncode == 0, done.stderr
-    assert "Verifying" not in done.stdout + done.stderr
-    assert alice.server.get(content.path).status_code == 500
+    draft = content.bundles[0]
+    assert not draft["active"]
+    assert alice.server.get(f"{content.path}_bundle{draft['id']}/").status_code == 502
 
 
 @pytest.mark.parametrize("field", ["guid", "id"])

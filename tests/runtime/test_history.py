@@ -95,23 +95,28 @@ def test_a_build_makes_the_environment_and_nothing_else(server: LocalConnect) ->
 def test_deployments_are_on_record(server: LocalConnect) -> None:
     content = publish(server, app("one"))
     wordy = b"for _ in range(30): print('x' * 40_000)\nraise SystemExit"
-    broken = upload(content, archive_of({"app.py": wordy}))
-    task = deploy(content, broken)
-    started = server.request("POST", f"{content.api}/build", json={"bundle_id": broken})
+    silent = upload(content, archive_of({"app.py": wordy}))
+    task = deploy(content, silent)
+    broken = upload(content, archive_of({"requirements.txt": b"./nowhere"}))
+    failure = deploy(content, broken)
+    started = server.request("POST", f"{content.api}/build", json={"bundle_id": silent})
     build = finished(server, started.json()["task_id"])
-    last, failed, first = deployments(content)
+    last, failed, second, first = deployments(content)
     assert (first["kind"], bool(first["activate"]), first["error"]) == ("deploy", True, None)
     assert first["started_by"] == server.users["alice"].guid
     assert "Launching Python API..." in first["output"].splitlines()
-    assert failed["error"] == task["error"]
-    assert (failed["bundle_id"], failed["task_id"]) == (int(broken), task["id"])
+    assert "(Error code: python-package-install-failed)" in failed["error"] == failure["error"]
+    assert (failed["bundle_id"], failed["task_id"]) == (int(broken), failure["id"])
     # bounded, from its beginning
-    assert len(failed["output"]) < (1 << 20) + 100
-    assert failed["output"].endswith(task["output"][-1] + "\n")
-    assert "not kept" in failed["output"].splitlines()[0]
+    assert second["error"] is None
+    assert len(second["output"]) < (1 << 20) + 100
+    assert second["output"].endswith(task["output"][-1] + "\n")
+    assert "not kept" in second["output"].splitlines()[0]
     assert (last["kind"], bool(last["activate"])) == ("build", False)
     assert last["output"].splitlines() == build["output"]
-    assert all(record["start_time"] <= record["end_time"] for record in (last, failed, first))
+    assert all(
+        record["start_time"] <= record["end_time"] for record in (last, failed, second, first)
+    )
 
 
 def test_the_oldest_deployments_are_forgotten(server: LocalConnect) -> None:

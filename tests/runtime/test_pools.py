@@ -167,12 +167,17 @@ def test_redeployments_under_load_fail_no_request(server: LocalConnect) -> None:
     assert eventually(lambda: len(active_jobs(content)) <= 3)
 
 
-def test_a_bundle_that_does_not_start_leaves_the_old_one(server: LocalConnect) -> None:
+def test_a_bundle_that_does_not_start_is_activated_as_on_connect(server: LocalConnect) -> None:
     content = publish(server, app("good"))
     broken = upload(content, archive_of({"app.py": b"raise SystemExit('bad')"}))
     task = deploy(content, broken)
-    assert task["code"] == 1
+    assert task["code"] == 0
     assert "bad" in task["output"]
+    assert task["output"][-1] == "The app did not start: its process ended with status 1."
+    answer = server.get(content.path)
+    assert (answer.status_code, content.item["bundle_id"]) == (502, broken)
+    assert "The app did not start" in answer.json()["error"]
+    assert deploy(content, content.bundles[-1]["id"])["code"] == 0
     assert ask(content)["version"] == "good"
 
 

@@ -1,7 +1,9 @@
 """The example deployed by the real rsconnect into a local Connect of the session's own."""
 
+import os
 import shutil
-from collections.abc import Iterator, Sequence
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +16,7 @@ from tests.rsconnect_cli import rsconnect
 from tests.servers import LocalConnect as Server
 from tests.servers import running_server
 from tests.targets.base import ALICE, BOB, Content, Headers, Target, User
+from tests.targets.environments import environment
 
 
 class DeployedContent(Content):
@@ -96,6 +99,7 @@ class LocalConnect(Target):
             ),
         )
         variables = self.services.variables(*example.services)
+        self._release(example, copy, variables)
         done = rsconnect(
             *("deploy", "api", "--new", "--entrypoint", example.entrypoint),
             *(option for pattern in example.exclude for option in ("--exclude", pattern)),
@@ -114,6 +118,22 @@ class LocalConnect(Target):
         content.open_to("logged_in" if example.integrations else "all")
         content.use(*example.integrations)
         return content
+
+    def _release(self, example: Example, directory: Path, variables: Mapping[str, str]) -> None:
+        """Run what the example's Procfile has to run before it goes live, in its environment."""
+        if example.release_command is None:
+            return
+        python = environment(example.path / "requirements.txt", self.cache)
+        path = f"{python.parent}{os.pathsep}{os.environ['PATH']}"
+        done = subprocess.run(
+            ["sh", "-c", example.release_command],
+            cwd=directory,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **variables, "PATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
 
     def close(self) -> None:
         super().close()

@@ -1,5 +1,8 @@
 """A database that is away, slow, empty or killed; and what comes of many who ask at once."""
 
+import os
+import shutil
+import subprocess
 import time
 import uuid
 from collections import Counter
@@ -114,7 +117,7 @@ def test_tables_that_are_not_there_are_made_beside_it(
 def test_tables_cannot_be_made_where_there_is_no_database(initialize: Initialize) -> None:
     for variables, says in (
         ({"CASSANDRA_CONTACT_POINTS": "127.0.0.1", "CASSANDRA_PORT": "1"}, "refused"),
-        ({"CASSANDRA_CONTACT_POINTS": "no.such.host.invalid"}, "no.such.host.invalid"),
+        ({"CASSANDRA_CONTACT_POINTS": "no.such.host.invalid"}, "CASSANDRA_CONTACT_POINTS"),
         ({"CASSANDRA_CONTACT_POINTS": ""}, "set CASSANDRA_CONTACT_POINTS"),
         ({"CASSANDRA_PORT": "9042"}, "CASSANDRA_CONTACT_POINTS"),
     ):
@@ -207,6 +210,25 @@ def test_two_processes_have_a_session_each(deployed: Deployed, gateway_proxy: Pr
     finally:
         change(min_processes=None, max_processes=None, max_conns_per_process=None)
     wait_until_it_answers(deployed)
+
+
+def test_settings_of_a_file_and_of_the_environment_before_it(python: Path, tmp_path: Path) -> None:
+    """Whatever directory it runs in."""
+    ignored = shutil.ignore_patterns("__pycache__")
+    copy = Path(shutil.copytree(EXAMPLE.path, tmp_path / EXAMPLE.directory, ignore=ignored))
+    (copy / ".env").write_text("CASSANDRA_CONTACT_POINTS=one\nCASSANDRA_PORT=1234\n", "utf-8")
+    inherited = {name: v for name, v in os.environ.items() if not name.startswith("CASSANDRA_")}
+    show = "from storage import db_connect as d; print(d.setting(d.POINTS), d.setting(d.PORT))"
+    for variables, shown in (({}, "one 1234"), ({"CASSANDRA_CONTACT_POINTS": "two"}, "two 1234")):
+        done = subprocess.run(
+            [python, "-c", show],
+            cwd=tmp_path,
+            env={**inherited, "PYTHONPATH": str(copy), **variables},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.strip() == shown
 
 
 @pytest.mark.parametrize(

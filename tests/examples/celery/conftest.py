@@ -28,9 +28,6 @@ PROCFILE = dict(
 #: seconds that anything may take
 PATIENCE = 60
 
-#: how long a worker may be silent, in seconds; long enough for a busy machine
-SILENCE = 3
-
 
 def comes(true: Callable[[], Any], *, patience: float = PATIENCE) -> Any:
     """What it gives, once that is something."""
@@ -44,7 +41,15 @@ def comes(true: Callable[[], Any], *, patience: float = PATIENCE) -> Any:
 class Stack:
     """The API, and what else of the example is started."""
 
-    def __init__(self, process: Process, source: Source, scratch: Path, redis_url: str) -> None:
+    def __init__(
+        self,
+        process: Process,
+        source: Source,
+        scratch: Path,
+        redis_url: str,
+        *,
+        task_seconds: int = PATIENCE,
+    ) -> None:
         self.process = process
         self.source = source
         self.directory = process.copy(EXAMPLE)
@@ -52,10 +57,10 @@ class Stack:
         self.env = {
             "REDIS_URL": redis_url,
             "GREETINGS_SOURCE": source.url,
-            "SOURCE_SECONDS": "1",
+            "SOURCE_SECONDS": "3",
             "RETRY_SECONDS": "0.05",
             "REFRESH_SECONDS": "1",
-            "TASK_SECONDS": str(SILENCE),
+            "TASK_SECONDS": str(task_seconds),
         }
         self.resources = ExitStack()
         self.api: Content = process.launch(EXAMPLE, directory=self.directory, env=self.env)

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,7 +31,8 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
 def own(newest: Process, server: Server, source: Source, tmp_path: Path) -> Iterator[Stack]:
     """The API on that server, without worker and beat."""
     source.reset()
-    stack = Stack(newest, source, tmp_path, server.url)
+    # soon enough to wait for, and late enough for a busy machine
+    stack = Stack(newest, source, tmp_path, server.url, task_seconds=4)
     yield stack
     stack.close()
 
@@ -69,12 +71,34 @@ def test_worker_valkey_and_beat(own: Stack, server: Server, source: Source) -> N
     assert own.post().status_code == 503
     assert own.post("refresh?now=1").status_code == 503
     assert own.api.get("").status_code == 200
+    # the task gets its greetings, and has nowhere to put them
+    comes(lambda: own.log("worker").count("HTTP Request") > 1)
+    time.sleep(1.5)
     source.pause = 0
     server.start()
     assert own.texts() in ({"en": "after a kill"}, {"en": "after an outage"})
     assert own.ended(task)["state"] == "done"
     comes(lambda: own.texts() == {"en": "after an outage"})
     assert own.refreshed()["result"]["result"] == "unchanged"
+
+    # and once more, while the source fails: it is asked again when Valkey is back
+    source.has({"en": "after both"}, "both")
+    source.pause = 0.9
+    source.status = 500
+    source.is_asked.clear()
+    task = own.request()
+    assert source.is_asked.wait(30)
+    server.kill()
+    comes(lambda: "HTTP/1.0 500" in own.log("worker"))
+    source.pause = 0
+    source.status = 200
+    # longer than Celery would try to send a task by itself
+    time.sleep(1.5)
+    server.start()
+    assert own.ended(task)["result"]["result"] == "changed"
+    assert own.texts() == {"en": "after both"}
+    # what Celery does with a task that it cannot send again, and loses if Valkey is just back
+    assert "reject" not in own.log("worker")
 
     # two schedules at once, and the same in the end
     own.start("beat")

@@ -12,6 +12,17 @@ from tests.examples.react.conftest import REACT, Database, migrate
 from tests.targets import Content, Target
 from tests.targets.process import Process
 
+#: does what the app does at its start, when its input ends
+START = """
+import sys
+from companies import create_app
+from companies.reports import prepare
+with create_app("production").app_context():
+    print("ready", flush=True)
+    sys.stdin.read()
+    prepare()
+"""
+
 
 @pytest.fixture
 def running(targets: dict[str, Target], server: postgres.Server) -> Iterator[Content]:
@@ -68,10 +79,25 @@ def test_away_and_back(running: Content, server: postgres.Server, python: Path) 
 def test_several_processes_make_one_sqlite_file(tmp_path: Path, python: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/database.db", python)
     starts = [
-        subprocess.Popen([python, "-c", "import app"], cwd=REACT.path, env=database.environment)
-        for _ in range(3)
+        subprocess.Popen(
+            [python, "-c", START],
+            cwd=REACT.path,
+            env=database.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        for _ in range(4)
     ]
-    assert [start.wait() for start in starts] == [0] * 3
+    for start in starts:
+        assert start.stdout is not None
+        assert start.stdout.readline() == b"ready\n"
+    for start in starts:
+        assert start.stdin is not None
+        start.stdin.close()
+    assert [start.wait() for start in starts] == [0] * 4
+    for start in starts:
+        assert start.stdout is not None
+        start.stdout.close()
     assert len(database.contents()["years"]) == 5
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.examples.react.conftest import REACT, Database
 
 #: enough that the work takes a while; two reports for each company
-REPORTS = 200
+REPORTS = 100
 
 QUARTERS = {f"Q{number}_EARNINGS": 0.1 for number in (1, 2, 3, 4)}
 

@@ -3,6 +3,7 @@
 Whatever a test does, the browser has nothing to complain of and goes nowhere else.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -19,6 +20,8 @@ from tests.browsers import PATIENCE
 from tests.examples.react.conftest import REACT
 from tests.targets import ALICE, Target
 from tests.targets.local_connect import DeployedContent, LocalConnect
+
+REPORTS = json.loads((REACT.path / "companies.json").read_text("utf-8"))["DATA"]
 
 #: a phone's width; and that of an ordinary window at 400 %
 NARROW = 320
@@ -167,15 +170,19 @@ def test_nobody_signs_in_and_sees_the_charts(
 
 def test_every_bar_has_its_numbers_height(as_alice: Callable[..., Visit]) -> None:
     page = as_alice().open()
+    expect(quarters(page)).to_be_visible()
     companies = chooser(page, "Company")
+    seen = 0
     for company in companies.locator("option").all_inner_texts():
         companies.select_option(company)
-        expect(page.get_by_role("heading", name=company)).to_be_visible()
+        expect(quarters(page)).to_have_accessible_name(re.compile(f"^{company}"))
         years = chooser(page, "Year")
         for year in years.locator("option").all_inner_texts():
             years.select_option(year)
             expect(quarters(page)).to_have_accessible_name(f"{company}, the quarters of {year}")
             bars_have_the_datas_heights(page, year)
+            seen += 1
+    assert seen == sum(len(report["FINANCE"]) for report in REPORTS)
 
 
 def test_the_line_goes_through_the_years(as_alice: Callable[..., Visit]) -> None:

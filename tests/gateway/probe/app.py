@@ -33,8 +33,16 @@ time.sleep(float(os.environ.get("PROBE_SECONDS_TO_START", "0")))
 flask = Flask(__name__)
 flask.secret_key = "not secret"
 
+# `sys.argv` has nothing of the server's
+started_by = subprocess.run(
+    ["ps", "-ww", "-o", "command=", "-p", str(os.getpid())],
+    capture_output=True,
+    text=True,
+    check=True,
+).stdout
+
 #: where this process can be reached
-sockets = [argument for argument in sys.argv if argument.endswith(".sock")]
+sockets = [argument for argument in started_by.split() if argument.endswith(".sock")]
 
 #: what test and generator say to each other, by a name that the test chose
 channels = defaultdict(queue.Queue)

