@@ -15,10 +15,9 @@ from local_connect.api.common import (
     caller,
     content_of,
     content_to_change,
-    in_time,
+    form_fields,
     json_body,
     json_object,
-    patience,
     services,
 )
 from local_connect.errors import BadRequest, Forbidden, NotFound
@@ -67,12 +66,11 @@ async def exchange(request: web.Request) -> web.Response:
     """Credentials for the token of a session, which content got with a request or in a file."""
     user = caller(request)
     services(request).identities.check_lasting(request.headers)
-    form = await in_time(request.post(), patience(request))
-    fields = {name: value for name, value in form.items() if isinstance(value, str)}
+    form = await form_fields(request)
     key = key_in(request.headers)
     content_guid = services(request).processes.content_of_key(key) if key else None
     return web.json_response(
-        services(request).exchange.credentials(user, content_guid, fields),
+        services(request).exchange.credentials(user, content_guid, form),
         headers={"Cache-Control": "no-store"},
     )
 

@@ -343,6 +343,8 @@ def test_nobody_exchanges_anything_without_a_key(visited: Content) -> None:
     refusal(visited.server.request("POST", path, user=None, data=form), 401)
     refusal(visited.server.request("POST", path, user="bob", data=form), 403)
     refusal(visited.server.request("POST", path, user="alice", json=form), 400)
+    broken = {"Content-Type": "multipart/form-data; boundary=x"}
+    refusal(visited.server.request("POST", path, headers=broken, content=b"--x\r\n--y"), 400)
 
 
 def test_the_list_of_those_who_may_open_it_counts(server: LocalConnect) -> None:
