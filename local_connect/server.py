@@ -20,7 +20,9 @@ from local_connect import api, dashboard
 from local_connect.access import users_file
 from local_connect.access.accounts import Accounts
 from local_connect.access.addresses import Addresses
+from local_connect.access.exchange import Exchange
 from local_connect.access.identity import DEFAULT_IDENTITIES, Identities, session_cookie, wants_page
+from local_connect.access.integrations import Integrations
 from local_connect.access.vanities import Vanities
 from local_connect.api.common import SERVICES, Services
 from local_connect.config import Settings
@@ -123,6 +125,7 @@ class Server:
             scheduling=self._settings.scheduling,
         )
         vanities = Vanities(self._store)
+        integrations = Integrations(self._store, self._identities)
         gateway = Gateway(
             store=self._store,
             identities=self._identities,
@@ -139,6 +142,13 @@ class Server:
             addresses=self._addresses,
             identities=self._identities,
             accounts=Accounts(self._store, self._identities),
+            integrations=integrations,
+            exchange=Exchange(
+                self._store,
+                self._identities,
+                integrations,
+                content_of_token=self._processes.content_of_token,
+            ),
             vanities=vanities,
             deploys=deploys,
             processes=self._processes,

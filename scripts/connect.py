@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -130,6 +130,18 @@ class Client:
     def change(self, guid: str, **fields: Any) -> None:
         """Set fields of a content item."""
         self.request("PATCH", f"v1/content/{guid}", json=fields)
+
+    def use(self, guid: str, templates: Collection[str]) -> None:
+        """Let content use the first integration of each of these templates, and no others."""
+        chosen: dict[str, str] = {}
+        for integration in self.request("GET", "v1/oauth/integrations"):
+            chosen.setdefault(integration["template"], integration["guid"])
+        for template in templates:
+            if template not in chosen:
+                raise ServerError(f"{self._server.url} has no integration of template {template}.")
+        associations = [{"oauth_integration_guid": chosen[template]} for template in templates]
+        path = f"v1/content/{guid}/oauth/integrations/associations"
+        self.request("PUT", path, json=associations)
 
 
 @contextmanager

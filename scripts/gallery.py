@@ -294,7 +294,10 @@ def _inside() -> list[str]:
 
 
 def show(examples: Collection[str]) -> None:
-    """Open these examples to everyone, print where they are, and wait for Ctrl-C."""
+    """Open these examples to everyone, print where they are, and wait for Ctrl-C.
+
+    Those that act for whoever is signed in get their integrations, and are open to all of these.
+    """
     where = find_server("")
     print()
     with connected(where) as client:
@@ -304,14 +307,19 @@ def show(examples: Collection[str]) -> None:
             content = named.get(example)
             if content is None:
                 raise Refused(f"{example} is not there any more.")
-            if content["access_type"] != "all":
-                client.change(content["guid"], access_type="all")
-            print(f"{about['title']} ({example})")
+            integrations = about.get("integrations", ())
+            access_type = "logged_in" if integrations else "all"
+            if content["access_type"] != access_type:
+                client.change(content["guid"], access_type=access_type)
+            if integrations:
+                client.use(content["guid"], integrations)
+            signed_in = ", for those who are signed in" if integrations else ""
+            print(f"{about['title']} ({example}{signed_in})")
             for kind in ("page", "console", "list", "hello"):
                 if kind in about:
                     print(f"  {kind:<8} {where.url}/content/{content['guid']}/{about[kind]}")
             print()
-    print("They are open to everyone. See them as anyone, in a browser or by a key:")
+    print("They are open to everyone, but where it says so. See them in a browser or by a key:")
     print(f"  {where.url}/connect/")
     print(f"  curl -H 'Authorization: Key {where.api_key}' <address>")
     print()

@@ -35,6 +35,7 @@ class Example:
     browsable: bool = False
     other: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
+    integrations: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
 
     @property

@@ -6,19 +6,21 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiohttp import web
 from sqlalchemy import select
 
 from local_connect.access.addresses import DASHBOARD, SIGN_IN, Addresses
 from local_connect.access.tokens import Tokens
+from local_connect.access.visitor_tokens import EphemeralKeys, SessionTokens, Visit
 from local_connect.errors import Forbidden, Unauthenticated
 from local_connect.records.store import Group, Store, User
 
 #: both are accepted on the API and on content URLs (documented)
 KEY_HEADERS = ("X-RSC-Authorization", "Authorization")
 
+#: from the least to the most
 ROLES = ("viewer", "publisher", "administrator")
 
 #: addresses that take API keys only, so nobody who visits them is led to sign in
@@ -28,6 +30,10 @@ _SESSION_COOKIE = re.compile(r"local-connect-session-\d+", re.ASCII)
 
 #: seconds that a page with a form may stay open
 _FORM_SECONDS = 12 * 3600.0
+
+
+#: what a user has at another service: a token, or the parts of AWS's credentials
+Credential = str | Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,8 @@ class Identity:
     email: str = ""
     first_name: str = ""
     last_name: str = ""
+    #: by the names of integrations
+    credentials: Mapping[str, Credential] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -81,7 +89,11 @@ class Identities:
         self._by_key: dict[str, User] = {}
         self._sessions: dict[str, str] = {}
         self._forms: dict[str, _Form] = {}
+        #: by GUID of user and name of integration
+        self._credentials: dict[tuple[str, str], Credential] = {}
         self.tokens = Tokens(store)
+        self.session_tokens = SessionTokens()
+        self.ephemeral_keys = EphemeralKeys()
         #: the name of the session's cookie, set once the server listens
         self.cookie = ""
 
@@ -100,6 +112,7 @@ class Identities:
             for identity in identities:
                 known = users.get(identity.username)
                 if known and known.administered:
+                    self._keep_credentials(known, identity)
                     continue
                 for name in identity.groups:
                     if name not in groups:
@@ -112,6 +125,7 @@ class Identities:
                 user.last_name = identity.last_name
                 user.groups = [groups[name] for name in identity.groups]
                 user.locked = False
+                self._keep_credentials(user, identity)
         self.reload()
 
     def reload(self) -> None:
@@ -138,19 +152,28 @@ class Identities:
         with self._store.session() as session:
             return list(session.scalars(select(Group).order_by(Group.name)))
 
+    def credential(self, user_guid: str, integration: str) -> Credential | None:
+        """What a user has for the integration of that name, if anything."""
+        return self._credentials.get((user_guid, integration))
+
+    def session_token(self, viewer: User, content_guid: str) -> str:
+        """The token of a visitor's session that content gets with a request of theirs."""
+        return self.session_tokens.give(Visit(viewer.guid, viewer.user_role, content_guid))
+
     def from_key(self, headers: Mapping[str, str]) -> User | None:
         """The owner of the API key that a request carries; None where it carries none.
 
         A key that nobody has raises `Unauthenticated`, so that a wrong key is never
         mistaken for an anonymous visit.
         """
-        for header in KEY_HEADERS:
-            if header not in headers:
-                continue
-            scheme, _, key = headers[header].partition(" ")
-            if scheme.lower() == "key":
-                return self._owner(key.strip())
-        return None
+        key = key_in(headers)
+        return None if key is None else self._owner(key)
+
+    def check_lasting(self, headers: Mapping[str, str]) -> None:
+        """Raise `Forbidden` for a key that content was given to act for its visitor."""
+        key = key_in(headers)
+        if key is not None and self.ephemeral_keys.find(key):
+            raise Forbidden("A key that content was given for its visitor is not enough for this.")
 
     def from_program(self, request: web.Request) -> User | None:
         """The owner of the API key that a request carries, or of the token that signed it.
@@ -238,10 +261,45 @@ class Identities:
 
     def _owner(self, key: str) -> User:
         owner = self._owner_of_job_key(key)
+        ephemeral = self.ephemeral_keys.find(key)
+        if owner is None and ephemeral:
+            owner = ephemeral.user_guid
         user = self._by_guid.get(owner) if owner else self._by_key.get(key)
         if user is None or user.locked:
             raise Unauthenticated("The API key is not valid.")
+        return with_role(user, ephemeral.user_role) if ephemeral else user
+
+    def _keep_credentials(self, user: User, identity: Identity) -> None:
+        for integration, credential in identity.credentials.items():
+            self._credentials[user.guid, integration] = credential
+
+
+def key_in(headers: Mapping[str, str]) -> str | None:
+    """The API key that a request carries, whoever has it."""
+    for header in KEY_HEADERS:
+        if header not in headers:
+            continue
+        scheme, _, key = headers[header].partition(" ")
+        if scheme.lower() == "key":
+            return key.strip()
+    return None
+
+
+def lowest(*roles: str) -> str:
+    """The role among these that allows the least."""
+    return min(roles, key=ROLES.index)
+
+
+def with_role(user: User, most: str) -> User:
+    """The user, with that role if their own allows more; to read, and not for the records."""
+    role = lowest(user.user_role, most)
+    if role == user.user_role:
         return user
+    fields = (column.key for column in User.__table__.columns)
+    return User(
+        **{**{name: getattr(user, name) for name in fields}, "user_role": role},
+        groups=user.groups,
+    )
 
 
 def wants_page(request: web.Request) -> bool:

@@ -9,6 +9,10 @@
     email = "alice@example.com"
     first_name = "Alice"
     last_name = "Liddell"
+
+    [users.credentials]                # of the user above, by the names of integrations
+    Warehouse = "a token"
+    Buckets = {accessKeyId = "…", secretAccessKey = "…", sessionToken = "…"}
 """
 
 from __future__ import annotations
@@ -25,7 +29,10 @@ _TEXTS = ("email", "first_name", "last_name")
 #: the line that begins a user
 _HEAD = re.compile(r"""\s*\[\[\s*["']?users["']?\s*]]""")
 
-_KEYS = ("username", "user_role", "groups", *_TEXTS)
+_KEYS = ("username", "user_role", "groups", "credentials", *_TEXTS)
+
+#: of credentials for AWS; the last may be left out
+AWS_PARTS = ("accessKeyId", "secretAccessKey", "sessionToken", "expiration")
 
 
 def read(path: Path) -> tuple[Identity, ...]:
@@ -95,6 +102,21 @@ class _Reader:
             raise self._fault(
                 'groups is not a list of names, such as ["staff"]', table=number, key="groups"
             )
+        credentials = table.get("credentials", {})
+        if not isinstance(credentials, dict):
+            raise self._fault(
+                "credentials is not a table, such as [users.credentials]",
+                table=number,
+                key="credentials",
+            )
+        for integration, credential in credentials.items():
+            if not (_is_printable(credential) or _is_of_aws(credential)):
+                parts = ", ".join(AWS_PARTS[:-1])
+                raise self._fault(
+                    f"{integration} is neither a token on one line nor a table of {parts}",
+                    table=number,
+                    key=integration,
+                )
         return Identity(**{**table, "groups": tuple(dict.fromkeys(groups))})
 
     def _fault(self, what: str, *, table: int | None = None, key: str = "") -> LocalConnectError:
@@ -116,3 +138,11 @@ class _Reader:
 
 def _is_printable(value: Any) -> bool:
     return isinstance(value, str) and value != "" and value.isprintable()
+
+
+def _is_of_aws(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and set(AWS_PARTS[:-1]) <= set(value) <= set(AWS_PARTS)
+        and all(map(_is_printable, value.values()))
+    )

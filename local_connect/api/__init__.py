@@ -14,6 +14,7 @@ from local_connect.api import (
     content,
     jobs,
     local,
+    oauth,
     packages,
     permissions,
     server,
@@ -43,6 +44,7 @@ def add_routes(app: web.Application) -> None:
         packages,
         system,
         applications,
+        oauth,
         local,
     ):
         app.add_routes(module.routes)

@@ -37,7 +37,6 @@ GET     v1/system/storage
 *       v1/queue/{id}
 *       v1/environments
 *       v1/environments/{rest:.*}
-*       v1/oauth/{rest:.*}
 GET     v1/examples
 GET     v1/examples/{name}/{rest}
 PUT     v1/users
@@ -51,7 +50,6 @@ POST    v1/content/{guid}/access-test
 GET     v1/content/{guid}/jobs/{key}/error
 GET     v1/content/{guid}/jobs/{key}/metrics
 GET     v1/content/{guid}/jobs/{key}/tail
-*       v1/content/{guid}/oauth/{rest:.*}
 POST    v1/content/{guid}/render
 *       v1/content/{guid}/repository
 POST    v1/content/{guid}/repository/bundle

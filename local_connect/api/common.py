@@ -13,10 +13,13 @@ from aiohttp import web
 from local_connect.access import rights
 from local_connect.access.accounts import Accounts
 from local_connect.access.addresses import Addresses
+from local_connect.access.exchange import Exchange
 from local_connect.access.identity import Identities
+from local_connect.access.integrations import Integrations
 from local_connect.access.vanities import Vanities
 from local_connect.config import Settings
 from local_connect.errors import (
+    ApiError,
     BadRequest,
     NotFound,
     RequestTimeout,
@@ -50,6 +53,8 @@ class Services:
     addresses: Addresses
     identities: Identities
     accounts: Accounts
+    integrations: Integrations
+    exchange: Exchange
     vanities: Vanities
     deploys: Deploys
     processes: Processes
@@ -136,6 +141,18 @@ async def json_object(request: web.Request) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise BadRequest("The request's body is not a JSON object.")
     return document
+
+
+async def form_fields(request: web.Request) -> dict[str, str]:
+    """The fields of the form in a request's body, but for files; empty where it is no form."""
+    try:
+        fields = await in_time(request.post(), patience(request))
+    except (ApiError, ConnectionError, web.HTTPException):
+        raise
+    except Exception as error:
+        # aiohttp does not say what it raises for a form that is not one
+        raise BadRequest(f"The form cannot be read: {error}.") from error
+    return {name: value for name, value in fields.items() if isinstance(value, str)}
 
 
 def whole_number(text: str, name: str) -> int:

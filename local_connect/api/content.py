@@ -138,6 +138,7 @@ async def change(
         current = session.get_one(Content, content.id)
     before = _settings(current)
     _change(current, fields)
+    services(request).integrations.check_access(content, current.access_type)
     saved = _save(request, current)
     if saved.owner_guid != content.owner_guid:
         # an owner is not on the access list

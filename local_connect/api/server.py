@@ -37,7 +37,7 @@ async def server_settings(request: web.Request) -> web.Response:
                 "allow-apis": True,
                 "current-user-execution": False,
                 "enable-launcher": False,
-                "oauth-integrations": False,
+                "oauth-integrations": True,
             },
             "runtimes": ["python"],
             "execution_type": "native",
@@ -49,7 +49,7 @@ async def server_settings(request: web.Request) -> web.Response:
             "default_environment_management_selection": False,
             "default_r_environment_management": False,
             "default_py_environment_management": True,
-            "oauth_integrations_enabled": False,
+            "oauth_integrations_enabled": True,
         }
     )
 

@@ -130,14 +130,16 @@ class LocalConnect:
         environment: Mapping[str, str] | None = None,
         access_type: str | None = None,
         vanity: str | None = None,
+        integrations: Iterable[str] = (),
         **settings: Any,
     ) -> Content:
         """Deploy a directory with `rsconnect deploy <kind>`; the content, which answers.
 
         `environment` are its environment variables, `access_type` who may open it (all, logged_in
-        or acl, which is the default), `vanity` a path of its own such as `/my-api/`, and
-        `settings` are further fields of a content item, such as `max_processes=1`. `owner` is the
-        user who deploys.
+        or acl, which is the default), `vanity` a path of its own such as `/my-api/`,
+        `integrations` those by which it acts for its visitors, by name (`visitor-key` is the one
+        that gives it their API keys), and `settings` are further fields of a content item, such as
+        `max_processes=1`. `owner` is the user who deploys.
 
         The same call again gives the same content: as it is, or updated if the files have
         changed. A call with other arguments gives content of its own.
@@ -149,7 +151,8 @@ class LocalConnect:
             raise LocalConnectError(f"There is no directory {directory} to deploy.")
         owner = owner or self.publisher
         environment = environment or {}
-        asked = (directory, kind, entrypoint, name, owner, access_type, vanity)
+        integrations = tuple(integrations)
+        asked = (directory, kind, entrypoint, name, owner, access_type, vanity, integrations)
         more = (repr(sorted(environment.items())), repr(sorted(settings.items())))
         if access_type is not None:
             settings["access_type"] = access_type
@@ -166,6 +169,8 @@ class LocalConnect:
                         content.call("PUT", "/environment", json=variables)
                     if vanity:
                         content.call("PUT", "/vanity", json={"path": vanity})
+                    if integrations:
+                        content.use(*integrations)
                 except LocalConnectError:
                     content.call("DELETE", "")
                     raise
@@ -373,6 +378,35 @@ class Content:
     def change(self, **settings: Any) -> None:
         """Change fields of the content item, such as `access_type="all"`."""
         self.call("PATCH", "", json=settings)
+
+    def use(self, *integrations: str) -> None:
+        """Let it act for its visitors by these integrations, and no others.
+
+        Each by its name; `visitor-key` is the server's own of the template connect.
+        """
+        address = "/__api__/v1/oauth/integrations"
+        listed = _answered(self.server.request("GET", address, as_user=self.owner))
+        known = {one["name"]: one["guid"] for one in reversed(listed)}
+        for one in reversed(listed):
+            if one["template"] == "connect":
+                known["visitor-key"] = one["guid"]
+        for name in integrations:
+            if name not in known:
+                raise LocalConnectError(
+                    f"There is no integration {name!r}, only {', '.join(sorted(known))}."
+                )
+        associations = [{"oauth_integration_guid": known[name]} for name in integrations]
+        self.call("PUT", "/oauth/integrations/associations", json=associations)
+
+    def token(self, as_user: str | Visitor = Visitor.OWNER) -> str:
+        """The token of this user's session, as the app gets it with a request of theirs.
+
+        The app's own key exchanges it, and that of its owner, as whom a test may act for it.
+        """
+        who = self.owner if isinstance(as_user, Visitor) else as_user
+        path = f"/__local__/content/{self.guid}/session-token"
+        token: str = _answered(self.server.request("GET", path, as_user=who))["session_token"]
+        return token
 
     def call(self, method: str, path: str, **options: Any) -> Any:
         """What the API answers its owner below `/__api__/v1/content/<guid>`.

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from local_connect.access import rights
 from local_connect.api import content as content_api
+from local_connect.api import oauth as oauth_api
 from local_connect.api import permissions as permissions_api
 from local_connect.api.common import services, whole_number
 from local_connect.dashboard import as_seen_by, pages
@@ -33,9 +34,9 @@ async def act(request: web.Request) -> web.Response:
     try:
         return await action(request, item, viewer, form)
     except ApiError as refusal:
-        on_overview = request.match_info["action"] in ("activate", "ask")
-        back = show_overview if on_overview else show_settings
-        return back(request, item, form=form, refusal=refusal)
+        if request.match_info["action"] in ("activate", "ask"):
+            return show_overview(request, item, form=form, refusal=refusal)
+        return show_settings(request, item, viewer, form=form, refusal=refusal)
 
 
 async def _activate(
@@ -100,6 +101,20 @@ async def _set_variable(
     return _to(f"{item.page}settings#variables")
 
 
+async def _use(
+    request: web.Request, item: Item, viewer: User, form: dict[str, str]
+) -> web.Response:
+    """Let it use one more integration, or one less."""
+    rights.check_change(viewer, item.content)
+    used = [
+        use.integration.guid for use in services(request).integrations.of_content(item.content.guid)
+    ]
+    added, removed = form.get("added"), form.get("removed")
+    wanted = [guid for guid in used if guid != removed] + ([added] if added else [])
+    await oauth_api.associate(request, viewer, item.content, wanted)
+    return _to(f"{item.page}settings#integrations")
+
+
 async def _ask(
     request: web.Request, item: Item, viewer: User, form: dict[str, str]
 ) -> web.Response:
@@ -119,6 +134,7 @@ _ACTIONS: dict[str, _Action] = {
     "forbid": _forbid,
     "vanity": _set_vanity,
     "variable": _set_variable,
+    "integrations": _use,
     "ask": _ask,
 }
 

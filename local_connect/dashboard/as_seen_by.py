@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 import aiohttp
@@ -36,6 +36,8 @@ class AsSeenBy:
     who: str
     status: int
     text: str
+    #: by which integrations the content acted for them meanwhile, and as what
+    acted: tuple[str, ...] = ()
 
     @property
     def phrase(self) -> str:
@@ -52,10 +54,27 @@ async def ask(request: web.Request, content: Content, path: str) -> list[AsSeenB
     if not address.raw_path.startswith(mount):
         raise BadRequest(f"The path {path} leads out of the content.")
     users = services(request).identities.all()[:_SEEN_BY]
+    exchange = services(request).exchange
+    before = exchange.last
     async with aiohttp.ClientSession() as client:
-        return await asyncio.gather(
+        seen = await asyncio.gather(
             *(_seen_by(client, address, mount, user) for user in (*users, None))
         )
+    acts = list(exchange.acts(content.guid, before))
+    return [
+        replace(
+            one,
+            acted=tuple(
+                dict.fromkeys(
+                    f"{user.username}{f', {act.user_role},' if act.user_role else ''} "
+                    f"by {act.integration}"
+                    for act in acts
+                    if user and act.user_guid == user.guid
+                )
+            ),
+        )
+        for one, user in zip(seen, (*users, None), strict=True)
+    ]
 
 
 async def _seen_by(

@@ -18,7 +18,7 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from local_connect.access.addresses import DASHBOARD, SIGN_IN
-from local_connect.api.common import in_time, patience, services
+from local_connect.api.common import form_fields, services
 from local_connect.errors import ApiError, BadRequest, Forbidden, NotDeployed
 from local_connect.records.store import User
 
@@ -151,14 +151,7 @@ def check_window(request: web.Request) -> None:
 async def read_form(request: web.Request) -> dict[str, str]:
     """The fields of a form that a page of ours has sent; its `token` is yet to be looked up."""
     check_window(request)
-    try:
-        fields = await in_time(request.post(), patience(request))
-    except (ApiError, ConnectionError, web.HTTPException):
-        raise
-    except Exception as error:
-        # aiohttp does not say what it raises for a form that is not one
-        raise BadRequest(f"The form cannot be read: {error}.") from error
-    form = {name: value for name, value in fields.items() if isinstance(value, str)}
+    form = await form_fields(request)
     if "token" not in form:
         raise BadRequest("The form is not whole.")
     # our pages are sandboxed, so their forms come from the origin "null"; the token identifies them

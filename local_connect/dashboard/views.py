@@ -22,7 +22,7 @@ from local_connect.dashboard.items import (
     visible,
 )
 from local_connect.errors import ApiError, NotFound
-from local_connect.records.store import Bundle
+from local_connect.records.store import Bundle, User
 
 routes = web.RouteTableDef()
 
@@ -82,7 +82,9 @@ async def settings(request: web.Request) -> web.Response:
     """Who may open it, its addresses and its environment variables."""
     pages.check_window(request)
     viewer = services(request).identities.from_session(request)
-    return show_settings(request, see_to_change(request, viewer, request.match_info["guid"]))
+    item = see_to_change(request, viewer, request.match_info["guid"])
+    assert viewer is not None  # noqa: S101 (nobody may change anything)
+    return show_settings(request, item, viewer)
 
 
 def show_overview(
@@ -128,6 +130,7 @@ def show_overview(
 def show_settings(
     request: web.Request,
     item: Item,
+    viewer: User,
     *,
     form: dict[str, str] | None = None,
     refusal: ApiError | None = None,
@@ -138,6 +141,8 @@ def show_settings(
     listed = {permission.principal_guid for permission in item.content.permissions}
     names = {group.guid: group.name for group in identities.groups()}
     vanity = services(request).vanities.get(item.content.guid)
+    used = [use.integration for use in services(request).integrations.of_content(item.content.guid)]
+    known = {integration.guid for integration in used}
     return pages.page(
         request,
         "settings.html",
@@ -167,4 +172,10 @@ def show_settings(
         has_vanity=vanity is not None,
         variables=content_api.variable_names(request, item.content),
         variable=form.get("name", "") if refusal else "",
+        used=used,
+        unused=[
+            integration
+            for integration in services(request).integrations.all(viewer)
+            if integration.guid not in known
+        ],
     )

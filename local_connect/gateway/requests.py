@@ -31,6 +31,7 @@ from local_connect.access.identity import (
 )
 from local_connect.access.tokens import HEADERS as TOKEN_HEADERS
 from local_connect.access.vanities import Vanities
+from local_connect.access.visitor_tokens import HEADER as SESSION_TOKEN_HEADER
 from local_connect.api.common import in_time
 from local_connect.errors import ApiError, Locked, NotDeployed, NotFound
 from local_connect.gateway import websockets
@@ -231,6 +232,8 @@ class Gateway:
         headers.append(("X-RSC-Request", f"{base}{request.raw_path}"))
         if viewer:
             headers.append((CREDENTIALS_HEADER, self._credentials(viewer)))
+            token = self._identities.session_token(viewer, target.guid)
+            headers.append((SESSION_TOKEN_HEADER, token))
         return headers
 
     def _credentials(self, viewer: User) -> str:

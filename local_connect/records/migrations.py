@@ -59,6 +59,47 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE content ADD COLUMN locked_message VARCHAR DEFAULT '' NOT NULL",
     ),
     ("ALTER TABLE bundles ADD COLUMN warnings JSON NOT NULL DEFAULT '[]'",),
+    (
+        """
+        CREATE TABLE integrations (
+            id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+            template VARCHAR NOT NULL,
+            auth_type VARCHAR NOT NULL,
+            name VARCHAR NOT NULL,
+            guid VARCHAR NOT NULL,
+            description VARCHAR NOT NULL,
+            config JSON NOT NULL,
+            permissions JSON NOT NULL,
+            created_time VARCHAR NOT NULL,
+            updated_time VARCHAR NOT NULL,
+            UNIQUE (guid)
+        )
+        """,
+        """
+        CREATE TABLE associations (
+            content_guid VARCHAR NOT NULL,
+            integration_guid VARCHAR NOT NULL,
+            created_time VARCHAR NOT NULL,
+            PRIMARY KEY (content_guid, integration_guid),
+            FOREIGN KEY(content_guid) REFERENCES content (guid) ON DELETE CASCADE,
+            FOREIGN KEY(integration_guid) REFERENCES integrations (guid) ON DELETE CASCADE
+        )
+        """,
+        """
+        CREATE TABLE oauth_sessions (
+            id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+            user_guid VARCHAR NOT NULL,
+            integration_guid VARCHAR NOT NULL,
+            guid VARCHAR NOT NULL,
+            created_time VARCHAR NOT NULL,
+            updated_time VARCHAR NOT NULL,
+            UNIQUE (user_guid, integration_guid),
+            UNIQUE (guid),
+            FOREIGN KEY(user_guid) REFERENCES users (guid) ON DELETE CASCADE,
+            FOREIGN KEY(integration_guid) REFERENCES integrations (guid) ON DELETE CASCADE
+        )
+        """,
+    ),
 )
 
 #: the schema that this local-connect reads and writes

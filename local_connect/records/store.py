@@ -52,6 +52,9 @@ KEPT = ("local-connect.db*", "bundles", "environments", "jobs", "sockets", "lock
 #: this name for a virtual environment, and leaves it, and so everyone's keys, out of bundles.
 MARK = Path("bin", "python")
 
+#: whose credentials an integration gives, as Connect's API says it
+VIEWER, SERVICE_ACCOUNT, VISITOR_API_KEY = "Viewer", "Service Account", "Visitor API Key"
+
 #: marks a connection whose transaction has written
 _WROTE = "wrote"
 
@@ -72,7 +75,7 @@ def now() -> str:
 
 
 class Base(MappedAsDataclass, DeclarativeBase, kw_only=True):
-    type_annotation_map = {dict[str, Any]: JSON, list[str]: JSON}  # noqa: RUF012 (SQLAlchemy reads it so)
+    type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON, list[str]: JSON}  # noqa: RUF012 (SQLAlchemy reads it so)
 
 
 class Group(Base):
@@ -215,6 +218,61 @@ class Content(Base):
     permissions: Mapped[list[Permission]] = relationship(
         default_factory=list, lazy="selectin", order_by=Permission.id, passive_deletes=True
     )
+
+
+class Integration(Base):
+    """A way for content to get credentials of its visitors, or of a service account."""
+
+    __tablename__ = "integrations"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 (SQLAlchemy reads it so)
+
+    id: Mapped[int] = mapped_column(primary_key=True, init=False)
+    #: the kind of service, such as `connect` or `snowflake`
+    template: Mapped[str]
+    #: one of the three above
+    auth_type: Mapped[str]
+    name: Mapped[str]
+    guid: Mapped[str] = mapped_column(unique=True, default_factory=new_guid)
+    description: Mapped[str] = mapped_column(default="")
+    #: without secrets, which nothing here needs
+    config: Mapped[dict[str, Any]] = mapped_column(default_factory=dict)
+    #: `user_guid` and `group_guid` of those who may use it, as the API has them; all if empty
+    permissions: Mapped[list[Any]] = mapped_column(default_factory=list)
+    created_time: Mapped[str] = mapped_column(default_factory=now)
+    updated_time: Mapped[str] = mapped_column(default_factory=now)
+
+
+class Association(Base):
+    """That content may use an integration."""
+
+    __tablename__ = "associations"
+
+    content_guid: Mapped[str] = mapped_column(
+        ForeignKey("content.guid", ondelete="CASCADE"), primary_key=True
+    )
+    integration_guid: Mapped[str] = mapped_column(
+        ForeignKey("integrations.guid", ondelete="CASCADE"), primary_key=True
+    )
+    created_time: Mapped[str] = mapped_column(default_factory=now)
+
+
+class OauthSession(Base):
+    """That a visitor's credentials for an integration have been given to content."""
+
+    __tablename__ = "oauth_sessions"
+    __table_args__ = (
+        UniqueConstraint("user_guid", "integration_guid"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, init=False)
+    user_guid: Mapped[str] = mapped_column(ForeignKey("users.guid", ondelete="CASCADE"))
+    integration_guid: Mapped[str] = mapped_column(
+        ForeignKey("integrations.guid", ondelete="CASCADE")
+    )
+    guid: Mapped[str] = mapped_column(unique=True, default_factory=new_guid)
+    created_time: Mapped[str] = mapped_column(default_factory=now)
+    updated_time: Mapped[str] = mapped_column(default_factory=now)
 
 
 class Bundle(Base):

@@ -16,7 +16,16 @@ from sqlalchemy import delete, select
 
 from local_connect.config import SchedulingDefaults
 from local_connect.errors import Conflict, NotFound
-from local_connect.records.store import Bundle, Content, EnvironmentVariable, Store, now
+from local_connect.records.store import (
+    SERVICE_ACCOUNT,
+    Association,
+    Bundle,
+    Content,
+    EnvironmentVariable,
+    Integration,
+    Store,
+    now,
+)
 from local_connect.runtime import requirements
 from local_connect.runtime.environments import Environments, Log, Pythons
 from local_connect.runtime.history import History, Kind
@@ -255,6 +264,12 @@ class Deploys:
                     content_guid=content_guid
                 )
             }
+            has_service_account = session.scalars(
+                select(Integration.guid)
+                .join(Association, Association.integration_guid == Integration.guid)
+                .where(Association.content_guid == content_guid)
+                .where(Integration.auth_type == SERVICE_ACCOUNT)
+            ).first()
         environment = self._environments.get(bundle.environment or "")
         if environment is None:
             raise ProcessFailed(f"Bundle {bundle_id} has not been built. Deploy it again.", [])
@@ -283,6 +298,7 @@ class Deploys:
             idle_timeout=self._setting(content, "idle_timeout"),
             connection_timeout=self._setting(content, "connection_timeout"),
             read_timeout=self._setting(content, "read_timeout"),
+            has_service_account=has_service_account is not None,
         )
 
     def _setting(self, content: Content, name: str) -> Any:

@@ -180,7 +180,9 @@ class Processes:
         self._sockets = sockets
         self._pools: dict[int, Pool] = {}
         self._ending: set[asyncio.Task[None]] = set()
-        self._owners: dict[str, str] = {}
+        #: what runs, by the API keys and the content session tokens that it was given
+        self._by_key: dict[str, Launch] = {}
+        self._by_token: dict[str, Launch] = {}
         self._keeper: asyncio.Task[None] | None = None
 
     def run(self) -> None:
@@ -189,7 +191,18 @@ class Processes:
 
     def owner_of_key(self, api_key: str) -> str | None:
         """The GUID of the user as whom a running process acts with its `CONNECT_API_KEY`."""
-        return self._owners.get(api_key)
+        launch = self._by_key.get(api_key)
+        return launch.owner_guid if launch else None
+
+    def content_of_key(self, api_key: str) -> str | None:
+        """The GUID of the content whose running process has this `CONNECT_API_KEY`."""
+        launch = self._by_key.get(api_key)
+        return launch.content_guid if launch else None
+
+    def content_of_token(self, token: str) -> str | None:
+        """The GUID of the content whose running process has this content session token."""
+        launch = self._by_token.get(token)
+        return launch.content_guid if launch else None
 
     def running(self, bundle_id: int) -> ContentProcess | None:
         """The process of a bundle that the next request goes to, if any runs."""
@@ -281,20 +294,25 @@ class Processes:
         """A process that is ready to be started, with a job and a key of its own."""
         how = launch()
         job_key, api_key = secrets.token_hex(8), secrets.token_hex(16)
-        self._owners[api_key] = how.owner_guid
+        own = {"CONNECT_API_KEY": api_key, "CONNECT_CONTENT_JOB_KEY": job_key}
+        token, token_file = secrets.token_urlsafe(32), self._sockets / f"{job_key}.token"
+        if how.has_service_account:
+            token_file.write_text(token, "utf-8")
+            own["CONNECT_CONTENT_SESSION_TOKEN_FILE"] = str(token_file)
+            self._by_token[token] = how
+        self._by_key[api_key] = how
+
+        def forget() -> None:
+            self._by_key.pop(api_key, None)
+            self._by_token.pop(token, None)
+            token_file.unlink(missing_ok=True)
+
         return ContentProcess(
-            replace(
-                how,
-                environment={
-                    **how.environment,
-                    "CONNECT_API_KEY": api_key,
-                    "CONNECT_CONTENT_JOB_KEY": job_key,
-                },
-            ),
+            replace(how, environment={**how.environment, **own}),
             job_key=job_key,
             jobs=self._jobs,
             socket_path=self._sockets / f"{job_key}.sock",
-            at_end=lambda: self._owners.pop(api_key, None),
+            at_end=forget,
         )
 
     def _end(self, process: ContentProcess) -> None:

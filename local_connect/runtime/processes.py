@@ -95,6 +95,8 @@ class Launch:
     idle_timeout: float
     connection_timeout: float
     read_timeout: float
+    #: whether it is given a content session token
+    has_service_account: bool = False
 
     @property
     def is_asgi(self) -> bool:

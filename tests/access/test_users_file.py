@@ -91,6 +91,21 @@ MISTAKES = {
     "an empty group": (ROOT + 'groups = [""]\n', 4, "groups"),
     "groups as a table": (ROOT + "[users.groups]\nstaff = true\n", 4, "groups"),
     "an e-mail address that is no text": (ROOT + "email = 1979-05-27\n", 4, "email"),
+    "credentials that are no table": (
+        ROOT + 'credentials = "x"\n',
+        4,
+        "such as [users.credentials]",
+    ),
+    "a credential that is no text": (
+        ROOT + "[users.credentials]\nWarehouse = 7\n",
+        5,
+        "Warehouse is neither a token on one line nor a table of accessKeyId, secretAccessKey",
+    ),
+    "a part of AWS's that there is not": (
+        ROOT + '[users.credentials."Our buckets"]\naccessKeyId = "x"\nregion = "y"\n',
+        4,
+        "Our buckets is neither",
+    ),
     "nothing": ("", 1, "[[users]]"),
     "a comment alone": ("# nobody\n", 1, "[[users]]"),
     "no administrator": (

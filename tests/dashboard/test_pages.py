@@ -304,6 +304,22 @@ def test_the_vanity_url_is_changed_in_place(page: Page, own: Content, shared: Co
     shared.server.request("DELETE", f"{shared.api}/vanity").raise_for_status()
 
 
+def test_integrations_are_added_and_removed_in_place(page: Page, own: Content) -> None:
+    open_as(page, "alice", f"{address(own)}settings")
+    integrations = page.locator("#integrations")
+    expect(integrations).to_contain_text("None.")
+    integrations.get_by_label("Add").select_option("Connect Visitor API Key (Visitor API Key)")
+    integrations.get_by_role("button", name="Add the integration").click()
+    expect(integrations.locator("li")).to_contain_text("Connect Visitor API Key")
+    # the server's words, where the two do not go together
+    page.get_by_label("Everyone").check()
+    page.get_by_role("button", name="Change access").click()
+    expect(page.locator(".notice.bad")).to_contain_text("this content is open to everyone")
+    assert own.item["access_type"] == "acl"
+    integrations.get_by_role("button", name="Remove Connect Visitor API Key").click()
+    expect(integrations).to_contain_text("None.")
+
+
 def test_variables_reach_the_process_and_are_shown_by_name(page: Page, own: Content) -> None:
     open_as(page, "alice", f"{address(own)}settings")
     page.get_by_label("Name").fill("COLOUR")

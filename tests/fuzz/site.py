@@ -30,6 +30,7 @@ DECIDED = (
     "HTTP_RSTUDIO_CONNECT_CREDENTIALS",
     "HTTP_RSTUDIO_CONNECT_APP_BASE_URL",
     "HTTP_X_RSC_REQUEST",
+    "HTTP_POSIT_CONNECT_USER_SESSION_TOKEN",
 )
 PROTECTED = re.compile(
     r"HTTP_(RSTUDIO_CONNECT|POSIT_CONNECT|X_RSC|X_LOCAL_CONNECT|X_FORWARDED|X_ORIGINAL)(_.*)?"
@@ -115,6 +116,9 @@ class Site:
         assert {name: environ.get(name) for name in decided} == decided
         for name in environ:
             assert name in DECIDED or not PROTECTED.fullmatch(name), name
+        token = environ.get("HTTP_POSIT_CONNECT_USER_SESSION_TOKEN")
+        assert (token is None) == (credentials_in(environ) is None)
+        assert token is None or re.fullmatch(r"[\w-]{43}", token, re.ASCII), token
 
 
 def credentials_in(environ: dict[str, str]) -> Any:

@@ -40,6 +40,14 @@ class DeployedContent(Content):
         changed = self.server.request("PATCH", self.api, json={"access_type": access_type})
         assert changed.status_code == 200, changed.text
 
+    def use(self, *templates: str) -> None:
+        """Let it use the server's own integrations of these templates."""
+        listed = self.server.get("/__api__/v1/oauth/integrations").json()
+        known = {one["template"]: {"oauth_integration_guid": one["guid"]} for one in listed}
+        path = f"{self.api}/oauth/integrations/associations"
+        answer = self.server.request("PUT", path, json=[known[template] for template in templates])
+        assert answer.status_code == 200, answer.text
+
     @contextmanager
     def at(self, path: str) -> Iterator[str]:
         """Give it a vanity path for a while, such as `/greetings/`; its URL there."""
@@ -57,7 +65,7 @@ class DeployedContent(Content):
 
 
 class LocalConnect(Target):
-    """Alice owns the content and has opened it to everyone."""
+    """Alice owns the content and has opened it to everyone, or to whoever is signed in."""
 
     name: ClassVar[str] = "local-connect"
     plays_connect: ClassVar[bool] = False
@@ -107,7 +115,8 @@ class LocalConnect(Target):
         assert done.returncode == 0, done.stdout + done.stderr
         found = server.get("/__api__/v1/content", params={"name": example.directory}).json()
         content = DeployedContent(example, found[0]["content_url"], server)
-        content.open_to("all")
+        content.open_to("logged_in" if example.integrations else "all")
+        content.use(*example.integrations)
         return content
 
     def _release(self, example: Example, directory: Path, variables: Mapping[str, str]) -> None:
