@@ -129,7 +129,10 @@ class _Reader:
             if table >= len(self._heads):
                 return f"user {table + 1}"
             start, end = (*self._heads, end)[table : table + 2]
-        wanted = re.compile(rf"""\s*(\[+\s*)?(users\s*\.\s*)?["']?{re.escape(key)}["']?\s*[=.\]]""")
+        wanted = re.compile(
+            r"""\s*(\[+\s*)?(users\s*\.\s*)?(credentials\s*\.\s*)?"""
+            rf"""["']?{re.escape(key)}["']?\s*[=.\]]"""
+        )
         for number in range(start, end if key else start):
             if wanted.match(self._lines[number]):
                 return f"line {number + 1}"
