@@ -36,6 +36,7 @@ class Example:
     other: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
     integrations: tuple[str, ...] = ()
+    acts: str | None = None
     exclude: tuple[str, ...] = ()
 
     @property

@@ -14,6 +14,7 @@ from typing import ClassVar
 from tests.catalogue import Example
 from tests.targets.base import CREDENTIALS, Content, Headers, Target, User
 from tests.targets.environments import environment
+from tests.targets.played import SESSION_TOKEN, played_connect, token_of
 
 SERVE = Path(__file__).with_name("serve.py")
 PATIENCE = 60
@@ -39,7 +40,10 @@ class RunningContent(Content):
         if user is None:
             return ()
         credentials = {"user": user.name, "groups": list(user.groups)}
-        return [(CREDENTIALS, json.dumps(credentials, ensure_ascii=False).encode())]
+        headers = [(CREDENTIALS, json.dumps(credentials, ensure_ascii=False).encode())]
+        if self.example.integrations:
+            headers.append((SESSION_TOKEN, token_of(user.name)))
+        return headers
 
     def close(self) -> None:
         super().close()
@@ -85,6 +89,8 @@ class Process(Target):
         variables = self.services.variables(*example.services)
 
         with ExitStack() as stack:
+            if example.integrations:
+                variables = {**variables, **stack.enter_context(played_connect())}
             process = subprocess.Popen(
                 [python, SERVE, directory, example.entrypoint, *mounts, "--scheme", scheme],
                 cwd=cwd or directory,
