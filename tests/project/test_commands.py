@@ -196,12 +196,14 @@ def test_an_example_answers_as_its_readme_says(
     for command in commands(copy / "README.md"):
         if command.startswith(".venv/bin/python "):
             subprocess.run(command.split(), cwd=copy, env=variables, check=True)
+    # what acts for its visitors knows nobody by itself, and says so
+    fail = "" if one.integrations else "--fail"
     with running(f"{run} --port 0", copy, variables) as address:
         for command in asked:
             filled = command.replace("http://127.0.0.1:5000", address)
             assert filled != command
             got = subprocess.run(
-                ["sh", "-c", f"{filled} --silent --show-error --fail --noproxy '*'"],
+                ["sh", "-c", f"{filled} --silent --show-error {fail} --noproxy '*'"],
                 capture_output=True,
                 text=True,
                 check=True,
