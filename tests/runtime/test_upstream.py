@@ -21,6 +21,8 @@ from local_connect.runtime.upstream import (
     Upstream,
 )
 
+pytestmark = pytest.mark.quick
+
 Result = TypeVar("Result")
 
 HEAD = b"GET / HTTP/1.1\r\n\r\n"
