@@ -41,6 +41,7 @@ def test_all_is_served_as_before(tmp_path: Path, server: LocalConnect) -> None:
         assert everything(content) == before
         said = ask(content)
         assert (said["version"], said["colour"]) == ("two", "blue")
+        assert again.get("/of-old/").json()["version"] == "two"
         assert "is brought from schema 1 to" in again.output
         assert deployments(content) == []
         assert deploy(content, content.bundles[1]["id"])["code"] == 0
