@@ -177,7 +177,7 @@ def seeded(identities: Identities, *users: Identity) -> dict[str, User]:
 def who(identities: Identities, key: str) -> str | None:
     """Whose request it is that has this key."""
     user = identities.from_key({"Authorization": f"Key {key}"})
-    return user and user.username
+    return user.username if user else None
 
 
 def groups_of(user: User) -> list[str]:
