@@ -50,7 +50,9 @@ def paths(vanities: Vanities) -> dict[str, str]:
         ("x" * 254, f"/{'x' * 254}/"),
     ],
 )
-def test_slashes_around_it(vanities: Vanities, written: str, path: str) -> None:
+def test_a_path_is_written_with_or_without_slashes_around_it(
+    vanities: Vanities, written: str, path: str
+) -> None:
     assert vanities.set("one", written, force=False).path == path
 
 
@@ -95,7 +97,7 @@ def test_what_cannot_be_a_path(vanities: Vanities, path: str) -> None:
         *("__api__", "__login__", "__local__", "__anything"),
     ],
 )
-def test_what_connect_keeps_for_itself(vanities: Vanities, first: str) -> None:
+def test_paths_that_are_reserved(vanities: Vanities, first: str) -> None:
     for path in (f"/{first}/", f"/{first}/below/", first.upper(), first.title()):
         with pytest.raises(BadRequest, match=f"Connect keeps /{first} for itself"):
             vanities.set("one", path, force=True)

@@ -1,4 +1,4 @@
-"""The data directory: full, and forgotten."""
+"""The data directory: on a full disk, after a reset, and without content that was deleted."""
 
 import os
 import resource

@@ -450,7 +450,7 @@ class TestBreakingOff:
 
 
 class TestMoreThanAnAnswer:
-    """What nobody has asked for is nobody's answer."""
+    """Bytes that follow an answer are not taken for the answer to the next request."""
 
     GARBAGE = (
         b"x",
