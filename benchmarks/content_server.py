@@ -1,4 +1,4 @@
-"""The server inside a content process, beside the waitress that it is, alone."""
+"""The server inside a content process, compared to waitress without our wrapping."""
 
 from __future__ import annotations
 

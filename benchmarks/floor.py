@@ -1,4 +1,4 @@
-"""A server that does nothing, but says that it does: what is left is what `rsconnect` costs.
+"""A server that accepts deployments and does nothing: what they take is the time of `rsconnect`.
 
     python -m benchmarks.floor
 

@@ -380,7 +380,11 @@ class Store:
         database = self.data / "local-connect.db"
         try:
             self.engine = _open(database)
+        except LocalConnectError:
+            self._lock.close()
+            raise
         except DatabaseError as error:
+            self._lock.close()
             raise LocalConnectError(
                 f"The database {database} cannot be used: {error.orig}. "
                 "Name another directory with --data, or move this one away."
@@ -445,6 +449,16 @@ def _open(path: Path) -> Engine:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA foreign_keys = ON")
 
+    try:
+        _bring_up_to_date(engine, path)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def _bring_up_to_date(engine: Engine, path: Path) -> None:
+    """Give the database the schema of this local-connect, or raise."""
     with engine.begin() as connection:
         version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
         if version > migrations.LATEST:
@@ -457,4 +471,3 @@ def _open(path: Path) -> Engine:
             connection.exec_driver_sql(f"PRAGMA user_version = {migrations.LATEST}")
         elif version < migrations.LATEST:
             migrations.bring_forward(connection, path, version)
-    return engine

@@ -1,4 +1,4 @@
-"""A real browser: signing in by hand, and content that turns against its own visitor."""
+"""A real browser: signing in by hand, and content that attacks its own visitor."""
 
 import threading
 import time
@@ -112,7 +112,7 @@ def test_by_keyboard(page: Page, target: Content) -> None:
     assert page.evaluate("JSON.parse(document.body.innerText)")["who"]["user"] == "carol"
 
 
-def test_to_be_another_and_nobody(page: Page, hostile: Content) -> None:
+def test_switching_users_and_signing_out(page: Page, hostile: Content) -> None:
     for name in ("bob", "Zoë <李>"):
         sign_in(page, name)
         assert who(page, hostile) == name

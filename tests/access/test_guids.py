@@ -39,5 +39,5 @@ def test_the_visitor_and_their_groups(deployed: Content) -> None:
     assert len(set(guids.values()) | set(groups.values())) == len(guids) + len(groups)
 
 
-def test_nobody_has_none(deployed: Content) -> None:
+def test_an_anonymous_visitor_has_no_credentials(deployed: Content) -> None:
     assert "HTTP_RSTUDIO_CONNECT_CREDENTIALS" not in deployed.echo(user=None)["environ"]

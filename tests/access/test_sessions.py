@@ -85,7 +85,7 @@ def browser(server: LocalConnect) -> Iterator[Browser]:
         yield browser
 
 
-def test_a_stranger_is_led_in_and_lands_where_they_were_going(
+def test_signing_in_returns_to_the_address_that_was_asked_for(
     browser: Browser, shared: dict[str, Content]
 ) -> None:
     content = shared["acl"]
@@ -101,7 +101,7 @@ def test_a_stranger_is_led_in_and_lands_where_they_were_going(
     assert landed.json()["environ"]["QUERY_STRING"] == wanted.partition("?")[2]
 
 
-def test_a_program_is_not_led_anywhere(shared: dict[str, Content]) -> None:
+def test_a_program_is_not_redirected_to_the_sign_in_page(shared: dict[str, Content]) -> None:
     content = shared["acl"]
     for accept in ("*/*", "application/json", ""):
         said = refusal(content.server.get(content.path, user=None, headers={"Accept": accept}), 401)
@@ -162,7 +162,7 @@ def test_the_cookie(browser: Browser) -> None:
     assert browser.session != cookie.value
 
 
-def test_to_be_another_and_to_be_nobody(browser: Browser, shared: dict[str, Content]) -> None:
+def test_switching_users_and_signing_out(browser: Browser, shared: dict[str, Content]) -> None:
     content = shared["all"]
     assert browser.viewer(content) is None
     sessions = []
@@ -333,7 +333,7 @@ ELSEWHERE = [
 
 
 @pytest.mark.parametrize("url", ELSEWHERE, ids=ascii)
-def test_nobody_is_sent_elsewhere(browser: Browser, url: str) -> None:
+def test_no_redirect_leads_to_another_host(browser: Browser, url: str) -> None:
     assert browser.form(f"{SIGN_IN}?url={quote(url, safe='')}")["url"] == SIGN_IN
     answer = browser.choose("bob", url=url)
     assert answer.headers.get_list("Location") == [SIGN_IN]
@@ -358,7 +358,7 @@ def test_markup_in_the_address(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE"])
-def test_the_session_is_nothing_to_the_api(
+def test_the_api_ignores_the_session(
     browser: Browser, shared: dict[str, Content], method: str
 ) -> None:
     browser.choose("admin")
@@ -433,7 +433,7 @@ def test_own_pages_use_the_session(browser: Browser, shared: dict[str, Content])
     assert viewer_in(answer) == "alice"
 
 
-def test_two_sessions_are_none(browser: Browser, shared: dict[str, Content]) -> None:
+def test_two_session_cookies_are_ignored(browser: Browser, shared: dict[str, Content]) -> None:
     content = shared["all"]
     browser.choose("alice")
     alice = browser.session
@@ -463,7 +463,9 @@ def test_two_sessions_are_none(browser: Browser, shared: dict[str, Content]) -> 
     assert seen(f"{name}9={alice}; {good}") == "bob"
 
 
-def test_the_key_goes_before_the_session(browser: Browser, shared: dict[str, Content]) -> None:
+def test_an_api_key_has_precedence_over_the_session(
+    browser: Browser, shared: dict[str, Content]
+) -> None:
     browser.choose("bob")
     key = browser.server.users["erin"].api_key
     answer = browser.visit(shared["all"].path, Authorization=f"Key {key}")
@@ -476,7 +478,9 @@ def test_the_key_goes_before_the_session(browser: Browser, shared: dict[str, Con
     assert answer.json()["environ"]["HTTP_AUTHORIZATION"] == "Bearer token"
 
 
-def test_the_session_stays_here(browser: Browser, shared: dict[str, Content]) -> None:
+def test_the_session_cookie_does_not_reach_the_app(
+    browser: Browser, shared: dict[str, Content]
+) -> None:
     browser.choose("bob")
     browser.client.cookies.set("theme", "dark")
     answer = browser.visit(shared["all"].path)
@@ -507,14 +511,14 @@ NOT_OURS = [
 
 
 @pytest.mark.parametrize("host", OUR_NAMES)
-def test_names_that_are_ours(shared: dict[str, Content], host: str) -> None:
+def test_hosts_that_the_server_answers_to(shared: dict[str, Content], host: str) -> None:
     host = host.format(port=shared["all"].server.url.rpartition(":")[2])
     for path in ("/__api__/v1/user", SIGN_IN, shared["all"].path):
         assert shared["all"].server.get(path, headers={"Host": host}).status_code == 200
 
 
 @pytest.mark.parametrize("host", NOT_OURS)
-def test_names_that_are_not_ours(shared: dict[str, Content], host: str) -> None:
+def test_hosts_that_the_server_does_not_answer_to(shared: dict[str, Content], host: str) -> None:
     host = host.format(port=shared["all"].server.url.rpartition(":")[2])
     for path in (
         "/__api__/v1/user",

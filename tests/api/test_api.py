@@ -59,7 +59,7 @@ def error(answer: httpx.Response, status: int) -> str:
 @pytest.mark.parametrize(
     ("method", "path"), [(method, path) for method, path in ROUTES if path not in OPEN]
 )
-def test_nobody_comes_in_without_a_key(published: Content, method: str, path: str) -> None:
+def test_every_route_needs_a_key(published: Content, method: str, path: str) -> None:
     server = published.server
     item = published.item
     bundle = item["bundle_id"]

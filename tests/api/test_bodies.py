@@ -53,7 +53,7 @@ BEGUN = [
 ]
 
 
-def test_that_do_not_come(tmp_path: Path) -> None:
+def test_bodies_that_stop_coming(tmp_path: Path) -> None:
     """All at once, as each takes the time that a client is given."""
 
     async def test() -> None:
@@ -84,7 +84,7 @@ def test_that_do_not_come(tmp_path: Path) -> None:
     asyncio.run(test())
 
 
-def test_forms_that_are_none(tmp_path: Path) -> None:
+def test_bodies_that_are_not_forms(tmp_path: Path) -> None:
     async def test() -> None:
         async with serving(tmp_path / "data") as server, asyncio.timeout(8):
             for kind, body in (

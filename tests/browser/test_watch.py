@@ -1,4 +1,4 @@
-"""What looks on at the pages sees all that may be wrong with one, and nothing where nothing is."""
+"""`Watch` reports each kind of fault of a page, and nothing for a page without one."""
 
 from collections.abc import Iterator
 

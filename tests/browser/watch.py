@@ -1,4 +1,4 @@
-"""Everything that a browser's pages ask for, are answered, and complain of."""
+"""Records the requests, answers and errors of a browser's pages."""
 
 from playwright.sync_api import (
     BrowserContext,

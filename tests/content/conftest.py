@@ -60,6 +60,12 @@ def viewer(seen: dict[str, Any]) -> str | None:
     return credentials and json.loads(credentials)["user"]
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    # it cannot mark itself, as it runs on Pythons without pytest, too
+    if item.path.name == "test_units.py":
+        item.add_marker("quick")
+
+
 @pytest.fixture(scope="session")
 def api(server: LocalConnect, tmp_path_factory: pytest.TempPathFactory) -> Content:
     """The app, open to everyone, at two addresses."""

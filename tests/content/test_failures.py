@@ -8,6 +8,8 @@ import pytest
 
 from local_connect.content import process
 
+pytestmark = pytest.mark.quick
+
 LIBRARY = """
 import importlib
 

@@ -65,7 +65,7 @@ def assert_own(answer: httpx.Response, status: int, text: str) -> None:
 
 @pytest.mark.parametrize("style", ["plain", "write"])
 @pytest.mark.parametrize("path", ["apidocs/", "docs", "docs/", "swagger-ui/", "ui/", "redoc"])
-def test_a_person_is_led_to_the_console(rootless: Content, path: str, style: str) -> None:
+def test_a_browser_is_redirected_to_the_console(rootless: Content, path: str, style: str) -> None:
     for method in ("GET", "HEAD"):
         answer = visit(rootless, {f"/{path}": CONSOLE}, method=method, X_Style=style)
         assert (answer.status_code, answer.content) == (307, b"")
@@ -74,7 +74,7 @@ def test_a_person_is_led_to_the_console(rootless: Content, path: str, style: str
     assert visit(rootless, {f"/{path}": CONSOLE}, path=path).text == CONSOLE[2]
 
 
-def test_below_the_mount_that_they_came_by(rootless: Content) -> None:
+def test_the_redirect_stays_below_the_mount(rootless: Content) -> None:
     server = rootless.server
     set_to = server.request("PUT", f"{rootless.api}/vanity", json={"path": "/rootless/"})
     assert set_to.is_success, set_to.text
@@ -121,5 +121,5 @@ def test_what_is_no_console(rootless: Content, page: tuple[str, str, str]) -> No
     ],
     ids=str,
 )
-def test_nobody_else_is_led_anywhere(rootless: Content, difference: dict[str, str]) -> None:
+def test_other_requests_are_not_redirected(rootless: Content, difference: dict[str, str]) -> None:
     assert_own(visit(rootless, {"/docs": CONSOLE}, **difference), 404, "nothing here")

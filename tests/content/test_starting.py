@@ -43,6 +43,7 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         del sys.modules[name]
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("names", ["", ":app"])
 @pytest.mark.parametrize(
     ("entrypoint", "file"),
@@ -67,6 +68,7 @@ def test_an_entry_point(entrypoint: str, file: str, names: str) -> None:
     assert sys.modules["signal"] is signal
 
 
+@pytest.mark.quick
 def test_what_a_file_can_import(bundle: Path) -> None:
     process.load_app("src/main.py")
     assert sys.path[:2] == [str(bundle), str(bundle / "src")]
@@ -74,6 +76,7 @@ def test_what_a_file_can_import(bundle: Path) -> None:
     assert sys.modules["src.main"].__dict__["name"] == "src/main.py"
 
 
+@pytest.mark.quick
 @pytest.mark.usefixtures("bundle")
 def test_a_file_that_is_not_there() -> None:
     with pytest.raises(FileNotFoundError, match=r"names the file src/other\.py, which the"):

@@ -93,7 +93,7 @@ def test_a_token_is_needed(client: httpx.Client, own: Content) -> None:
     assert own.item["access_type"] == "acl"
 
 
-def test_a_page_is_over_when_its_session_is(client: httpx.Client, own: Content) -> None:
+def test_a_page_ends_with_its_session(client: httpx.Client, own: Content) -> None:
     sign_in(client, "alice")
     left_open = token_of(client, address(own))
     sign_in(client, "bob")
@@ -134,7 +134,9 @@ def test_who_may_not_change_may_not_by_a_form(
         assert secret not in client.get(address(shared)).text
 
 
-def test_nobody_changes_nothing(client: httpx.Client, shared: Content, own: Content) -> None:
+def test_an_anonymous_visitor_changes_nothing(
+    client: httpx.Client, shared: Content, own: Content
+) -> None:
     token = token_of(client, address(shared))
     assert change(client, shared, token).status_code == 403
     for tab in ("", "logs", "settings"):
@@ -159,7 +161,7 @@ def test_nobody_changes_nothing(client: httpx.Client, shared: Content, own: Cont
     ],
     ids=str,
 )
-def test_a_form_that_is_wrong_is_answered_in_words(
+def test_a_form_that_is_wrong_is_answered_with_the_reason(
     client: httpx.Client, own: Content, action: str, fields: dict[str, str]
 ) -> None:
     sign_in(client, "alice")

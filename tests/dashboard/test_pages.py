@@ -79,7 +79,7 @@ def test_a_server_without_content_says_how_to_begin(
         expect(card(page, "The first")).to_have_count(1)
 
 
-def test_states_change_while_one_looks(page: Page, own: Content) -> None:
+def test_states_are_updated_on_an_open_page(page: Page, own: Content) -> None:
     job = own.server.get(f"{own.api}/jobs").json()[0]
     open_as(page, "alice", address(own))
     badge(page, "live")
@@ -423,7 +423,7 @@ def test_without_a_script(chromium: Browser, server: LocalConnect, own: Content)
     context.close()
 
 
-def test_nothing_comes_from_elsewhere(page: Page, own: Content) -> None:
+def test_nothing_is_loaded_from_another_host(page: Page, own: Content) -> None:
     asked: list[Request] = []
     complaints: list[str] = []
     page.on("request", lambda request: asked.append(request))

@@ -44,25 +44,32 @@ def terminated(certificate: Certificate, to: int | Path) -> Iterator[int]:
     `to` is another port, or a Unix socket.
     """
     context = certificate.for_server()
+    opened: list[socket.socket] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=_accept, args=(listener, context, to))
+        thread = threading.Thread(target=_accept, args=(listener, context, to, opened))
         thread.start()
         try:
             yield listener.getsockname()[1]
         finally:
-            # wakes the thread in accept()
-            with suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)
+            # wakes the thread in accept(), and those of connections that their client leaves open
+            for each in (listener, *opened):
+                with suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
             thread.join()
+            for each in opened:
+                each.close()
 
 
-def _accept(listener: socket.socket, context: ssl.SSLContext, to: int | Path) -> None:
+def _accept(
+    listener: socket.socket, context: ssl.SSLContext, to: int | Path, opened: list[socket.socket]
+) -> None:
     connections = []
     while True:
         try:
             outside, _ = listener.accept()
         except OSError:
             break
+        opened.append(outside.dup())
         connection = threading.Thread(target=_pass_on, args=(outside, context, to))
         connection.start()
         connections.append(connection)

@@ -1,4 +1,4 @@
-"""Hosts, targets and paths: the app is told where it is by the gateway alone."""
+"""Hosts, targets and paths: no client can change the address that the app is told."""
 
 from urllib.parse import unquote_to_bytes
 
@@ -80,7 +80,7 @@ class TestHosts:
             b'loc"alhost',
         ],
     )
-    def test_a_name_that_is_not_ours(self, probe: Site, host: bytes) -> None:
+    def test_a_host_that_the_server_does_not_answer_to(self, probe: Site, host: bytes) -> None:
         for path in (probe.mount.encode() + b"/echo", b"/__api__/v1/user", b"/__login__", b"/"):
             answer = probe.exchange(b"GET %s HTTP/1.1\r\nHost: %s\r\n\r\n" % (path, host))
             assert answer.status == 400

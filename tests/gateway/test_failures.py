@@ -1,4 +1,4 @@
-"""Apps that are slow, die or never start: the visitor is told so in words, or only waits."""
+"""Apps that are slow, end or do not start: the visitor waits, or gets an answer that says why."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""No way round the gateway, and nothing of the server's in a content process."""
+"""Content is reached through the gateway only, and its process gets nothing of the server's."""
 
 import errno
 import socket
@@ -146,7 +146,9 @@ class TestProcess:
         # and may do what she may, not what an administrator may
         assert probe.get("/call?path=__local__/users")["status"] == 403
 
-    def test_its_key_dies_with_it(self, server: LocalConnect, own: Site) -> None:
+    def test_its_key_is_refused_once_the_process_has_ended(
+        self, server: LocalConnect, own: Site
+    ) -> None:
         keys = []
         for end in (lambda: server.get(f"{own.mount}/end"), lambda: own.set_variables(NEW="1")):
             process = own.process
@@ -157,7 +159,9 @@ class TestProcess:
         assert own.process["variables"]["CONNECT_API_KEY"] not in keys
         assert [status_of(server, key) for key in keys] == [401, 401]
 
-    def test_its_key_dies_with_the_content(self, server: LocalConnect, own: Site) -> None:
+    def test_its_key_is_refused_once_the_content_is_deleted(
+        self, server: LocalConnect, own: Site
+    ) -> None:
         key = own.process["variables"]["CONNECT_API_KEY"]
         assert server.request("DELETE", own.content.api).status_code == 204
         assert eventually(lambda: status_of(server, key) == 401)

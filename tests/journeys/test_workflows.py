@@ -60,7 +60,7 @@ def test_what_a_workflow_may(workflow: Json) -> None:
             assert len(set(step) & {"uses", "run"}) == 1
 
 
-def test_ours_runs_what_must_pass_before_anything_lands(tmp_path: Path) -> None:
+def test_our_workflow_runs_what_ci_runs_before_a_merge(tmp_path: Path) -> None:
     directory = tmp_path / "checkout"
     directory.mkdir()
     checkout = Checkout(directory)

@@ -2,8 +2,12 @@
 
 import re
 
+import pytest
+
 from benchmarks.measure import Family, Figure, Target
 from benchmarks.page import page
+
+pytestmark = pytest.mark.quick
 
 
 def test_the_page_says_what_is_missed_and_what_is_not_measured() -> None:

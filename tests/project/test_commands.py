@@ -34,8 +34,8 @@ PROGRAMS = r"(?:\.venv/bin/)?(?:make|rsconnect|local-connect|pip|python3?|flask|
 #: patterns of commands, and the test that runs them
 RUN_BY = {
     r"make gallery": "test_gallery_until_ctrl_c",
-    r"make (check|lint)": "test_ours_runs_what_must_pass_before_anything_lands",
-    r"make test": "test_ours_runs_what_must_pass_before_anything_lands",
+    r"make (check|lint)": "test_our_workflow_runs_what_ci_runs_before_a_merge",
+    r"make test": "test_our_workflow_runs_what_ci_runs_before_a_merge",
     r"make deploy SERVER=<saved server>": "test_one_failing_deployment_does_not_stop_the_others",
     r"make deploy-\S+ SERVER=<saved server>": (
         "test_deploy_to_a_saved_server_whatever_the_environment_says"
@@ -54,7 +54,7 @@ RUN_BY = {
     r"\.venv/bin/pip install -r requirements\.txt": "test_an_example_in_an_environment_of_its_own",
     r"make cassandra": "test_what_is_fetched_already_is_not_fetched_again",
     r"\.venv/bin/python -m storage\.db_initialize": ("test_an_example_answers_as_its_readme_says"),
-    r"\.venv/bin/python -m flask --app app db upgrade": "test_away_and_back",
+    r"\.venv/bin/python -m flask --app app db upgrade": "test_the_database_goes_away_and_is_back",
     r"\.venv/bin/python db_engine\.py .*": "test_killed_in_the_middle_and_then_twice_at_once",
     r"npm (ci|test|run build)": "test_the_committed_build_is_that_of_the_sources",
     r"\.venv/bin/flask --app app run": "test_an_example_answers_as_its_readme_says",

@@ -31,6 +31,7 @@ def test_readme_says_what_an_example_installs(pytestconfig: pytest.Config) -> No
         assert abs(len(installed) - example.packages) <= 2, example.directory
 
 
+@pytest.mark.quick
 def test_links_lead_somewhere() -> None:
     for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*-example/README.md")]:
         for link in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8")):
@@ -58,6 +59,7 @@ def test_help_and_manual_have_every_option_with_its_default_and_its_twin() -> No
         assert row[1].strip(" `") == (default[1] if default else ""), option
 
 
+@pytest.mark.quick
 def test_manual_has_every_route() -> None:
     routes = [(method, path.removeprefix("/__api__/")) for method, path in api_routes()]
     assert len(routes) > 20

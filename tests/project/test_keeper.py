@@ -61,7 +61,7 @@ def test_it_is_stopped_at_the_end_and_its_directory_removed(log: Path, directory
     assert not directory.exists()
 
 
-def test_it_is_killed_where_it_does_not_heed(log: Path) -> None:
+def test_it_is_killed_where_it_ignores_the_signal(log: Path) -> None:
     with kept(["bash", "-c", IGNORES], log=log, patience=0.2) as it:
         comes(lambda: says(log, "ready"))
     assert not it.running

@@ -12,6 +12,7 @@ from tests.catalogue import ROOT
 PAGES = [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("*-example/README.md")]
 
 
+@pytest.mark.quick
 def test_each_is_shown_and_is_made_by_the_target() -> None:
     shown = {
         (page.parent / link).resolve()
@@ -24,6 +25,7 @@ def test_each_is_shown_and_is_made_by_the_target() -> None:
     assert there <= made
 
 
+@pytest.mark.quick
 def test_each_is_small_and_sharp() -> None:
     for path in screenshots.IMAGES.iterdir():
         assert path.stat().st_size < 80_000, path.name

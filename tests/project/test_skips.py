@@ -1,4 +1,4 @@
-"""A skip must not outlive its reason: each is decided anew, from what is there, in every run."""
+"""Each skip is decided in every run by what the machine has, so that none outlives its reason."""
 
 import ast
 

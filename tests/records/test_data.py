@@ -1,4 +1,4 @@
-"""The data directory: full, and forgotten."""
+"""The data directory: on a full disk, after a reset, and without content that was deleted."""
 
 import os
 import resource
@@ -112,13 +112,6 @@ def test_reset(tmp_path: Path) -> None:
     with running_server(data) as server:
         assert server.get("/__api__/v1/content", user="admin").json() == []
         assert not keys & {user.api_key for user in server.users.values()}
-
-
-def test_a_directory_that_holds_more_is_left_as_it_is(tmp_path: Path) -> None:
-    # to rsconnect a `bin/python` of ours would make all of it a virtual environment
-    (tmp_path / "app.py").touch()
-    assert run(tmp_path, "--", "true").returncode == 0
-    assert not (tmp_path / "bin").exists()
 
 
 def test_a_command_needs_dashes(tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""A data directory that an older local-connect wrote."""
+"""A data directory that an older local-connect wrote, served by this one.
+
+The steps from one schema to the next are in `test_migrations.py`.
+"""
 
 import sqlite3
 from contextlib import closing
@@ -8,9 +11,8 @@ from typing import Any
 from tests.deployed import Content
 from tests.process_app import app, ask, deployments
 from tests.publishing import archive_of, deploy, publish, upload
-from tests.servers import LocalConnect, run, running_server
-
-SCHEMA_1 = Path(__file__).with_name("schema-1.sql").read_text("utf-8")
+from tests.records.schemas import SCHEMA_1, schema, schema_of_text
+from tests.servers import LocalConnect, running_server
 
 
 def test_all_is_served_as_before(tmp_path: Path, server: LocalConnect) -> None:
@@ -41,6 +43,7 @@ def test_all_is_served_as_before(tmp_path: Path, server: LocalConnect) -> None:
         assert everything(content) == before
         said = ask(content)
         assert (said["version"], said["colour"]) == ("two", "blue")
+        assert again.get("/of-old/").json()["version"] == "two"
         assert "is brought from schema 1 to" in again.output
         assert deployments(content) == []
         assert deploy(content, content.bundles[1]["id"])["code"] == 0
@@ -54,46 +57,6 @@ def test_all_is_served_as_before(tmp_path: Path, server: LocalConnect) -> None:
         assert database.execute("SELECT title FROM content").fetchall() == [("سلام",)]
     # what was moved forward is what a new directory has
     assert schema(data / "local-connect.db") == schema(server.data / "local-connect.db")
-
-
-def test_a_step_that_fails_leaves_all_as_it_was(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    database = data / "local-connect.db"
-    copy = data / "local-connect.db.schema-1"
-    data.mkdir()
-    with closing(sqlite3.connect(database)) as connection:
-        connection.executescript(SCHEMA_1)
-        connection.execute("PRAGMA user_version = 1")
-    before = contents(database)
-
-    # in the way of the copy
-    copy.mkdir()
-    assert "Is a directory" in refusal(data)
-    copy.rmdir()
-    assert contents(database) == before
-    assert not list(data.glob("*.half"))
-
-    # in the way of the second statement
-    execute(database, "CREATE INDEX ix_deployments_content_guid ON jobs (key)")
-    assert "index ix_deployments_content_guid already exists" in refusal(data)
-    execute(database, "DROP INDEX ix_deployments_content_guid")
-    assert contents(database) == before
-
-    assert run(data, "--", "true").returncode == 0
-
-
-def refusal(data: Path) -> str:
-    done = run(data, "--", "true")
-    assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
-    assert "could not be brought from schema 1 to" in line
-    assert "It is as it was" in line
-    return line
-
-
-def execute(path: Path, statement: str) -> None:
-    with closing(sqlite3.connect(path)) as database:
-        database.execute(statement)
 
 
 def everything(content: Content) -> dict[str, Any]:
@@ -119,33 +82,3 @@ def make_older(data: Path) -> None:
             database.execute(statement)
         database.commit()
     newer.unlink()
-
-
-def contents(path: Path) -> list[str]:
-    with closing(sqlite3.connect(path)) as database:
-        return list(database.iterdump())
-
-
-def schema(path: Path) -> dict[str, Any]:
-    """The columns, keys and indexes of each table."""
-    with closing(sqlite3.connect(path)) as database:
-        return _schema(database)
-
-
-def schema_of_text(text: str) -> dict[str, Any]:
-    with closing(sqlite3.connect(":memory:")) as database:
-        database.executescript(text)
-        return _schema(database)
-
-
-def _schema(database: sqlite3.Connection) -> dict[str, Any]:
-    tables = database.execute(
-        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-    )
-    return {
-        table: {
-            pragma: sorted(row[1:] for row in database.execute(f"PRAGMA {pragma}({table})"))
-            for pragma in ("table_info", "foreign_key_list", "index_list")
-        }
-        for (table,) in tables.fetchall()
-    }

@@ -13,6 +13,8 @@ from local_connect.runtime import bundles
 from local_connect.runtime.bundles import Unpacked, unpack
 from tests.bundles import FILES, Member, app, listed, manifest_of, member, packed
 
+pytestmark = pytest.mark.quick
+
 LINK = tarfile.SYMTYPE
 HARD_LINK = tarfile.LNKTYPE
 

@@ -12,6 +12,8 @@ from local_connect.runtime.manifests import Manifest
 from local_connect.runtime.tasks import TaskFailed
 from tests.bundles import FILES, manifest_of
 
+pytestmark = pytest.mark.quick
+
 PYTHONS = tuple(
     Python(Version(version), f"/usr/bin/python{version}")
     for version in ("3.13.1", "3.12.9", "3.12.4", "3.9.18")

@@ -1,4 +1,4 @@
-"""Bundles, deployments and jobs: what was, and what may be made of it."""
+"""Earlier bundles, deployments and jobs: what is recorded, and what can be done with it."""
 
 import sqlite3
 from collections.abc import Iterator

@@ -9,6 +9,8 @@ from local_connect.errors import ApiError, BadRequest, NotImplementedHere
 from local_connect.runtime.manifests import Manifest
 from tests.bundles import FILES, manifest_of
 
+pytestmark = pytest.mark.quick
+
 
 def changed(place: str, value: Any) -> dict[str, Any]:
     """The echoing app's manifest with a value put somewhere, or taken away where it is None."""

@@ -8,6 +8,8 @@ import pytest
 from local_connect.runtime import pip_settings
 from local_connect.runtime.pip_settings import for_uv
 
+pytestmark = pytest.mark.quick
+
 OURS, THEIRS = "https://ours.example/simple", "https://theirs.example/simple"
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from local_connect.runtime.requirements import read
 
+pytestmark = pytest.mark.quick
+
 WHEEL = "shoplib-1.0-py3-none-any.whl"
 
 

@@ -21,6 +21,8 @@ from local_connect.runtime.upstream import (
     Upstream,
 )
 
+pytestmark = pytest.mark.quick
+
 Result = TypeVar("Result")
 
 HEAD = b"GET / HTTP/1.1\r\n\r\n"
@@ -448,7 +450,7 @@ class TestBreakingOff:
 
 
 class TestMoreThanAnAnswer:
-    """What nobody has asked for is nobody's answer."""
+    """Bytes that follow an answer are not taken for the answer to the next request."""
 
     GARBAGE = (
         b"x",

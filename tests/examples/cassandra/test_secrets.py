@@ -1,4 +1,4 @@
-"""A `.env` with secrets in it stays at home, whichever way the example is deployed."""
+"""A `.env` with secrets in it is in no bundle, whichever way the example is deployed."""
 
 import io
 import re
@@ -23,7 +23,7 @@ def bundled(content: Content) -> set[str]:
         return set(members.getnames())
 
 
-def test_no_way_of_deploying_takes_it_along(server: LocalConnect, tmp_path: Path) -> None:
+def test_no_deployment_contains_the_secrets(server: LocalConnect, tmp_path: Path) -> None:
     (tmp_path / "checkout").mkdir()
     checkout = Checkout(tmp_path / "checkout")
     directory = checkout.directory / EXAMPLE.directory

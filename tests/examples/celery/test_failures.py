@@ -1,4 +1,4 @@
-"""What dies comes back, or another takes over: no task is lost, none is stuck."""
+"""A worker, Valkey or beat that is killed: no task is lost, and none is stuck."""
 
 import os
 import shutil

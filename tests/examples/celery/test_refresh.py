@@ -121,7 +121,7 @@ def test_a_bad_source_replaces_nothing(
     assert stack.texts() == GOOD
 
 
-def test_it_is_tried_again_and_given_up_in_words(stack: Stack, source: Source) -> None:
+def test_a_failing_source_is_tried_again_and_then_reported(stack: Stack, source: Source) -> None:
     source.status = 500
     before = source.asked
     task = stack.request()

@@ -45,7 +45,9 @@ def is_away(answer: httpx.Response) -> bool:
 
 
 @pytest.mark.services("postgres")
-def test_away_and_back(running: Content, server: postgres.Server, python: Path) -> None:
+def test_the_database_goes_away_and_is_back(
+    running: Content, server: postgres.Server, python: Path
+) -> None:
     path = str(REACT.private)
     assert is_away(running.get(path))
     # what needs no database answers all the same

@@ -185,7 +185,7 @@ def test_every_bar_has_its_numbers_height(as_alice: Callable[..., Visit]) -> Non
     assert seen == sum(len(report["FINANCE"]) for report in REPORTS)
 
 
-def test_the_line_goes_through_the_years(as_alice: Callable[..., Visit]) -> None:
+def test_the_points_of_the_chart_are_at_their_values(as_alice: Callable[..., Visit]) -> None:
     page = as_alice().open("?company=1")
     chart = page.get_by_role("img", name="Stark Industries, year by year")
     expect(chart).to_be_visible()
