@@ -80,9 +80,9 @@ def test_what_the_oldest_does_besides(
     assert [other.version for other in named(f"{app.name}1")] == ["two"]
 
     # a deployment that fails shows why, and leaves what was there
-    (app / "app.py").write_text("raise SystemExit('no luck')")
+    (app / "requirements.txt").write_text("./no-luck-1.0-py3-none-any.whl\n")
     status, said = deploy("--app-id", content.guid)
     assert status == 1
-    assert "no luck" in said
+    assert "no-luck" in said
     assert "Task exited with status 1" in said
     assert content.version == "two"
