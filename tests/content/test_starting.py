@@ -181,8 +181,8 @@ def test_where_it_hangs(tmp_path: Path) -> None:
     for (what, (_, _, words)), failure in zip(HANGING.items(), asyncio.run(wait()), strict=True):
         assert isinstance(failure, ProcessTooSlow), what
         assert "The app was not ready within 6 seconds (its init_timeout)." in str(failure)
-        assert words in str(failure), what
-        assert ("a server of its own" in str(failure)) == (what == "a server")
+        assert words in failure.explained, what
+        assert ("a server of its own" in failure.explained) == (what == "a server")
         said = "\n".join(failure.output)
         assert 'app.py", line ' in said, what
         assert what == "in one call" or "/local_connect/" not in said
