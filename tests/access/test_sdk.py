@@ -564,7 +564,6 @@ def test_a_viewer_does_not_publish(sdk: Sdk) -> None:
     "attempt",
     [
         lambda client: client.tasks.get("none"),
-        lambda client: client.oauth.integrations.find(),
         lambda client: client.metrics.usage.find(),
     ],
 )
