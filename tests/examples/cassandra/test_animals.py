@@ -80,8 +80,9 @@ def test_what_is_not_there(live: Content) -> None:
 
 
 def test_sample_rows_are_in_the_order_of_their_species(live: Content) -> None:
-    foxes = live.get(path_of("Vulpes")).json()
-    assert [fox["species"] for fox in foxes] == ["lagopus", "vulpes", "zerda"]
+    # the specification's own example is a fox, so Schemathesis adds foxes on the same node
+    cats = live.get(path_of("Panthera")).json()
+    assert [cat["species"] for cat in cats] == ["leo", "pardus", "tigris"]
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=ascii)

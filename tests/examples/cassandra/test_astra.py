@@ -21,7 +21,7 @@ from tests.gateway.certificate import Certificate, terminated
 from tests.targets import Content
 from tests.targets.process import DidNotStartError, Process
 
-FOXES = "animal/Vulpes"
+CATS = "animal/Panthera"
 TOKEN = "AstraCS:made-up"
 
 
@@ -110,15 +110,15 @@ def test_the_bundle_leads_to_the_database(
         example(alone, bundle) as content,
         terminated(certificate, int(node["CASSANDRA_PORT"])) as port,
     ):
-        away = content.get(FOXES)
+        away = content.get(CATS)
         assert away.status_code == 503
         assert int(away.headers["Retry-After"]) > 0
         assert TOKEN not in away.text
 
         service.database = f"127.0.0.1:{port}"
-        found = content.get(FOXES)
+        found = content.get(CATS)
         assert found.status_code == 200, found.text
-        assert [fox["species"] for fox in found.json()] == ["lagopus", "vulpes", "zerda"]
+        assert [cat["species"] for cat in found.json()] == ["leo", "pardus", "tigris"]
         # the example's end closes the connections before the proxy ends
         content.close()
     # with the certificate of the bundle, once for each try
@@ -137,7 +137,7 @@ def test_a_bundle_that_is_none(alone: Process, bundle: Path) -> None:
     with zipfile.ZipFile(bundle, "w") as archive:
         archive.writestr("readme.txt", "no config.json")
     with example(alone, bundle) as content:
-        answer = content.get(FOXES)
+        answer = content.get(CATS)
         assert answer.status_code == 503
         assert "ASTRA_DB_SECURE_BUNDLE_PATH" in answer.json()["message"]
         assert content.get("").status_code == 200
