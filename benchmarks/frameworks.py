@@ -84,7 +84,8 @@ class Deployed:
 
     def parts(self) -> tuple[float, ...]:
         """Seconds to import Flask, the framework, and the rest of the app; and to answer first."""
-        names = ("flask", self.example.framework.lower().replace("-", "_"), "app")
+        framework = self.example.framework.partition(" and ")[0].lower().replace("-", "_")
+        names = ("flask", framework, "app")
         done = subprocess.run(
             [self.python, "-c", PARTS.format(names=names, path=f"/{self.example.paths[0]}")],
             cwd=self.app,
