@@ -1,16 +1,16 @@
-"""The manifests, by which Connect publishes each example from git."""
+"""The manifests, by which Connect publishes each example from git.
+
+That each of them deploys, the contract shows: it is by its manifest that a local Connect of the
+tests has an example.
+"""
 
 import hashlib
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
-from tests.beside import Services
 from tests.catalogue import EXAMPLES, ROOT, Example
 from tests.project.conftest import Checkout
-from tests.rsconnect_cli import rsconnect
-from tests.servers import LocalConnect
 
 
 def tracked(example: Example) -> set[str]:
@@ -57,25 +57,3 @@ def test_make_manifests_wants_to_know_the_python(checkout: Checkout) -> None:
     assert done.returncode != 0
     assert f"{EXAMPLES[0].directory}/pyproject.toml must say which Python it needs" in done.stdout
     assert "Traceback" not in done.stdout
-
-
-def test_deploy_a_manifest(
-    server: LocalConnect, services: Services, example: Example, tmp_path: Path
-) -> None:
-    copy = shutil.copytree(example.path, tmp_path / example.directory)
-    variables = services.variables(*example.services)
-    done = rsconnect(
-        *("deploy", "manifest", "--quiet", "--title", f"{example.directory} from git"),
-        *(option for variable in variables for option in ("-E", variable)),
-        copy / "manifest.json",
-        home=tmp_path / "home",
-        environment={
-            **variables,
-            "CONNECT_SERVER": server.url,
-            "CONNECT_API_KEY": server.users["admin"].api_key,
-        },
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    path = done.stdout.strip().removeprefix(server.url)
-    answer = server.get(path + example.paths[0], user="admin")
-    assert answer.status_code == 200, answer.text
