@@ -28,6 +28,11 @@ process of its own each time.
 """
 
 
+def by_time(one: tuple[float, float], other: tuple[float, float]) -> float:
+    """How much longer one way took than another."""
+    return one[0] / other[0]
+
+
 def measure(scale: Scale, _work: Path, server: LocalConnect) -> Family:
     if reason := services.missing("cassandra"):
         return Family(TITLE, HOW, (), (reason,))
@@ -59,7 +64,7 @@ def measure(scale: Scale, _work: Path, server: LocalConnect) -> Family:
             **{way: partial(ask, way, str(asks)) for way in ("prepared", "unprepared")},
             **{way: partial(ask, way) for way in ("streamed", "gathered")},
         }
-        found = side_by_side("cassandra", scale.rounds, ways)
+        found = side_by_side("cassandra", scale, ways, by_time)
     took = {way: tuple(seconds for seconds, _ in each) for way, each in found.items()}
     grew = {way: tuple(grown for _, grown in each) for way, each in found.items()}
     figures = [

@@ -92,13 +92,13 @@ def measure(scale: Scale, work: Path, _shared: LocalConnect) -> Family:
             f"a bundle of {scale.upload // MIB} MiB: memory above idle",
             "MiB",
             tuple(uploads),
-            Target("≤", 64),
+            Target("≤", 16),
         ),
         Figure(
             f"an answer of {scale.stream // MIB} MiB: memory above idle",
             "MiB",
             tuple(answers),
-            Target("≤", 32),
+            Target("≤", 16),
         ),
     )
     return Family("Large uploads and long answers", HOW, figures)
