@@ -29,12 +29,15 @@ from benchmarks import (
 )
 from benchmarks.measure import FULL, SMOKE, Family
 from benchmarks.page import as_data, changes, chart, page, peer_versions, table
+from benchmarks.pictures import draw
 from benchmarks.servers import peers
 from local_connect.log import log, progress
 from tests.catalogue import ROOT
 from tests.servers import running_server
 
 PAGE = ROOT / "docs" / "benchmarks.md"
+
+PICTURES = ROOT / "docs" / "images"
 
 #: the page's figures, which the next run is held against
 FIGURES = PAGE.with_suffix(".json")
@@ -63,6 +66,7 @@ def main() -> None:
     if unknown := set(arguments.families) - set(FAMILIES):
         parser.error(f"There is no {', '.join(unknown)}; a family is one of {', '.join(FAMILIES)}.")
     wanted = arguments.families or list(FAMILIES)
+    whole = not arguments.smoke and not arguments.families
     scale = SMOKE if arguments.smoke else FULL
     # with it, each process would compile all that it reads, which is no part of what is measured
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -84,6 +88,8 @@ def main() -> None:
                 log(f"{number}/{len(wanted)} {family.title}: {time.monotonic() - since:.0f} s")
                 show(family)
             took = time.monotonic() - begun
+            pictures = PICTURES if whole else work
+            draw(found, work / "peers" / "bin" / "python", pictures)
             versions = peer_versions(work / "peers" / "bin" / "python")
             text = page(found, took=took, busy=busy, peers=versions)
     except KeyboardInterrupt:
@@ -94,7 +100,7 @@ def main() -> None:
     figures = as_data(found)
     if not arguments.smoke:
         show_changes(figures)
-    if arguments.smoke or arguments.families:
+    if not whole:
         log(f"{took:.0f} s. {PAGE.name} is left as it is.")
     else:
         PAGE.write_text(text, "utf-8")

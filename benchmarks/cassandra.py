@@ -38,7 +38,7 @@ def measure(scale: Scale, _work: Path, server: LocalConnect) -> Family:
         return Family(TITLE, HOW, (), (reason,))
     example = next(example for example in EXAMPLES if "cassandra" in example.services)
     python = python_of(publish(server, example.path))
-    asks, rows = (2000, 100_000) if scale.stream > MIB else (20, 2000)
+    asks, rows = (2000, 100_000) if scale.gallery else (20, 2000)
     progress("cassandra: starting a node")
     with services.started("cassandra") as variables:
 

@@ -7,9 +7,10 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.load import CONNECTIONS, Load, by_rate, load
-from benchmarks.measure import Family, Figure, Scale, Target, per_1000, ratio, side_by_side
+from benchmarks.measure import Curves, Family, Figure, Scale, Target, per_1000, ratio, side_by_side
 from benchmarks.memory import NOT_HERE, can_measure, processor_seconds
 from benchmarks.servers import bare, content_headers, nginx, publish, socket_of
+from local_connect.log import progress
 from tests.catalogue import EXAMPLES
 from tests.deployed import Content
 from tests.servers import LocalConnect
@@ -46,7 +47,30 @@ def measure(scale: Scale, work: Path, server: LocalConnect) -> Family:
             if proxy is None:
                 return Family("The gateway", HOW, (), ("nginx is not installed.",))
             figures += _compare(name, scale, content, path, proxy)
-    return Family("The gateway", HOW, tuple(figures), tuple(missing))
+    curves = _visitors(scale, *contents["bare Flask"])
+    return Family("The gateway", HOW, tuple(figures), tuple(missing), curves)
+
+
+def _visitors(scale: Scale, content: Content, path: str) -> tuple[Curves, ...]:
+    """Requests/s and delays, as those who ask at a time become more."""
+    here = ("127.0.0.1", content.server.client.base_url.port or 80)
+    found: dict[float, list[Load]] = {}
+    for visitors in scale.visitors:
+        progress(f"gateway: {visitors} at a time")
+        found[visitors] = [
+            load(here, content.path + path, scale.seconds, connections=visitors)
+            for _ in range(min(scale.rounds, 3))
+        ]
+    rates = {at: tuple(one.requests_per_second for one in loads) for at, loads in found.items()}
+    delays = {
+        part: {at: per_1000(tuple(getattr(one, part) for one in found[at])) for at in found}
+        for part in ("p50", "p99")
+    }
+    across = "visitors that ask at a time, without a pause"
+    return (
+        Curves("visitors", "As visitors become more", across, "requests/s", {"bare Flask": rates}),
+        Curves("delays", "How long visitors wait", across, "milliseconds", delays),
+    )
 
 
 class _Way:

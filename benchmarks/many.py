@@ -6,10 +6,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.load import load
 from benchmarks.measure import (
+    Curves,
     Family,
     Figure,
     Scale,
@@ -27,9 +29,9 @@ from tests.publishing import archive_of, create
 from tests.servers import LocalConnect, running_server
 
 HOW = """
-Servers side by side, from a small one to a large one. Every deployed content of the first two has
-had its process, which has ended for want of visitors, before memory is read, so what is left is
-what idle content costs. The other content items are made without a bundle. The list is
+Servers side by side, from a small one to a large one. Every deployed content of the first and the
+last has had its process, which has ended for want of visitors, before memory is read, so what is
+left is what idle content costs. The other content items are made without a bundle. The list is
 `GET v1/content` of all items as an administrator gets it; a deployment is a new bundle of a small
 app, environment cached, to its activation; a request to content goes to that app, whose process
 runs.
@@ -53,7 +55,7 @@ def measure(scale: Scale, work: Path, _shared: LocalConnect) -> Family:
             count: stack.enter_context(running_server(work / f"items-{count}"))
             for count in scale.items
         }
-        deployed = dict(zip(scale.items, (scale.few_deployed, scale.many_deployed), strict=False))
+        deployed = {scale.items[0]: scale.few_deployed, scale.items[-1]: scale.many_deployed}
         for count, number in deployed.items():
             _deploy(servers[count], number, bundle)
         figures = _memory(servers, deployed) if can_measure() else []
@@ -86,7 +88,7 @@ def measure(scale: Scale, work: Path, _shared: LocalConnect) -> Family:
                 for count, content in one_more.items()
             },
         )
-    for count, less in zip(more, scale.items, strict=False):
+    for less, count in pairwise(scale.items):
         figures.append(
             ratio(
                 f"GET v1/content of {count:,} items over {less:,}, divided by {count / less:g}",
@@ -117,7 +119,22 @@ def measure(scale: Scale, work: Path, _shared: LocalConnect) -> Family:
                 f"a request to content among {count:,} items", "ms", per_1000(requests[str(count)])
             ),
         ]
-    return Family("Many contents", HOW, tuple(figures), () if can_measure() else (NOT_HERE,))
+    curves = Curves(
+        "contents",
+        "As contents become more",
+        "content items on the server",
+        "milliseconds",
+        {
+            what: {float(count): per_1000(found[str(count)]) for count in scale.items}
+            for what, found in (
+                ("GET v1/content of all", lists),
+                ("a deployment", deployments),
+                ("a request to one", requests),
+            )
+        },
+    )
+    missing = () if can_measure() else (NOT_HERE,)
+    return Family("Many contents", HOW, tuple(figures), missing, (curves,))
 
 
 def _memory(servers: dict[int, LocalConnect], deployed: dict[int, int]) -> list[Figure]:

@@ -36,10 +36,14 @@ class Scale:
     few_deployed: int
     many_deployed: int
     #: content items in all, from few to many
-    items: tuple[int, int, int]
-    #: bytes
-    upload: int
-    stream: int
+    items: tuple[int, ...]
+    #: connections that ask at a time
+    visitors: tuple[int, ...]
+    #: people in a users file
+    users: tuple[int, ...]
+    #: bytes of a bundle and of an answer, to the largest
+    uploads: tuple[int, ...]
+    streams: tuple[int, ...]
     #: directories, in the order of gallery.toml; None for all
     examples: int | None
     #: whether to run `make gallery`, which is slow
@@ -53,9 +57,11 @@ FULL = Scale(
     seconds=0.4,
     few_deployed=4,
     many_deployed=200,
-    items=(10, 1000, 10_000),
-    upload=200 << 20,
-    stream=1 << 30,
+    items=(10, 100, 1000, 10_000),
+    visitors=(1, 2, 4, 8, 16, 32, 64, 128, 256),
+    users=(3, 30, 300, 3000, 10_000),
+    uploads=(10 << 10, 100 << 10, 1 << 20, 10 << 20, 50 << 20, 200 << 20),
+    streams=(1 << 10, 32 << 10, 1 << 20, 32 << 20, 1 << 30),
     examples=None,
     gallery=True,
 )
@@ -68,8 +74,10 @@ SMOKE = Scale(
     few_deployed=1,
     many_deployed=2,
     items=(2, 4, 6),
-    upload=1 << 20,
-    stream=1 << 20,
+    visitors=(1, 2),
+    users=(3, 4),
+    uploads=(1 << 10, 1 << 20),
+    streams=(1 << 10, 1 << 20),
     examples=1,
     gallery=False,
 )
@@ -121,6 +129,20 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Curves:
+    """How something grows: a picture, with logarithmic axes."""
+
+    #: of the picture's files
+    name: str
+    title: str
+    #: what grows, and what is measured, with its unit
+    across: str
+    up: str
+    #: by the name of a line: for each place across, what was measured there
+    lines: Mapping[str, Mapping[float, tuple[float, ...]]]
+
+
+@dataclass(frozen=True)
 class Family:
     """What one module of the benchmark found, with how it was found in a few plain sentences."""
 
@@ -129,6 +151,7 @@ class Family:
     figures: tuple[Figure, ...]
     #: what could not be measured here, and why
     missing: tuple[str, ...] = ()
+    curves: tuple[Curves, ...] = ()
 
 
 def median_interval(values: Sequence[float]) -> tuple[float, float]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import Family, Figure
+from benchmarks.pictures import shown
 from benchmarks.servers import find_nginx
 
 #: characters of a bar that just reaches the target, and at most
@@ -154,6 +155,7 @@ def section(family: Family) -> list[str]:
         *("", f"## {family.title}", "", family.how.strip(), ""),
         *(line for reason in family.missing for line in (f"**Not measured here:** {reason}", "")),
         *table(list(family.figures)),
+        *(line for curves in family.curves for line in ("", *shown(curves))),
     ]
 
 
@@ -259,7 +261,7 @@ def versions(peers: dict[str, str]) -> str:
 def peer_versions(python: Path) -> dict[str, str]:
     """What content is held against, and nginx where it is there."""
     listed = "import importlib.metadata as m; print(*(m.version(n) for n in {names!r}))"
-    names = ("flask", "waitress")
+    names = ("flask", "waitress", "matplotlib")
     found = subprocess.run(
         [python, "-c", listed.format(names=names)], capture_output=True, text=True, check=True
     ).stdout.split()
