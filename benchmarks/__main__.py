@@ -22,6 +22,7 @@ from benchmarks import (
     content_server,
     deploys,
     frameworks,
+    front_end,
     gateway,
     many,
     memory,
@@ -50,6 +51,7 @@ FAMILIES = {
     "frameworks": frameworks.measure,
     "many": many.measure,
     "memory": memory.measure,
+    "front-end": front_end.measure,
     "cassandra": cassandra.measure,
 }
 
