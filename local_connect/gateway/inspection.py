@@ -31,6 +31,9 @@ routes = web.RouteTableDef()
 #: what stands in place of a secret
 HIDDEN = "(hidden)"
 
+#: marks a request that is sent again from the dashboard
+AGAIN_HEADER = "X-Local-Connect-Again"
+
 #: stands for a visitor who is not signed in
 NOBODY = "-"
 
@@ -87,6 +90,11 @@ class Inspector:
     def describe(self, recording: Recording) -> dict[str, Any]:
         """All that is shown of a request."""
         return _describe(recording, self._hider(recording))
+
+    def summaries(self, recordings: Iterable[Recording]) -> list[dict[str, Any]]:
+        """The part of the same that a list shows."""
+        everyones = self._secrets()
+        return [_summary(one, _Hider(everyones | _own(one))) for one in recordings]
 
     def describe_all(self, recordings: Iterable[Recording]) -> list[dict[str, Any]]:
         everyones = self._secrets()
@@ -155,9 +163,7 @@ def _own(recording: Recording) -> set[str]:
     return found
 
 
-def _describe(one: Recording, hider: _Hider) -> dict[str, Any]:
-    body, body_note = hider.body(one.body, one.body_bytes)
-    answer, answer_note = hider.body(one.kept_answer, one.answer_bytes)
+def _summary(one: Recording, hider: _Hider) -> dict[str, Any]:
     return {
         "id": one.number,
         "time": datetime.fromtimestamp(one.time, UTC).isoformat().replace("+00:00", "Z"),
@@ -166,6 +172,7 @@ def _describe(one: Recording, hider: _Hider) -> dict[str, Any]:
         "visitor": one.viewer.username if one.viewer else None,
         "method": one.method,
         "path": hider.text(rules.printable(one.path)),
+        "below_mount": hider.text(rules.printable(one.path.removeprefix(one.mount))),
         "status": one.status or None,
         "ended": bool(one.ended),
         "error": one.error or None,
@@ -174,10 +181,25 @@ def _describe(one: Recording, hider: _Hider) -> dict[str, Any]:
         "total_seconds": _between(one.began, one.ended),
         "request_bytes": one.body_bytes,
         "answer_bytes": one.answer_bytes,
-        "sent": hider.headers(one.sent.items()),
-        "received": hider.headers(_received(one)),
-        "dropped": _whys(rules.dropped(one.sent, signed=one.signed)),
-        "set": _whys((name, rules.SET[name]) for name, _ in _received(one) if name in rules.SET),
+    }
+
+
+def _describe(one: Recording, hider: _Hider) -> dict[str, Any]:
+    body, body_note = hider.body(one.body, one.body_bytes)
+    answer, answer_note = hider.body(one.kept_answer, one.answer_bytes)
+    received = list(_received(one))
+    # what the server says itself in the visitor's own words is not missed
+    same = {name for name, value in one.sent.items() if (name, value) in received}
+    return {
+        **_summary(one, hider),
+        "sent": hider.headers(_sent(one)),
+        "received": hider.headers(received),
+        "dropped": _whys(
+            (name, why)
+            for name, why in rules.dropped(one.sent, signed=one.signed)
+            if name not in same and name != AGAIN_HEADER
+        ),
+        "set": _whys((name, rules.SET[name]) for name, _ in received if name in rules.SET),
         "mount": _mount(one),
         "body": body,
         "body_note": body_note,
@@ -195,6 +217,11 @@ def _whys(found: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
 def _between(start: float, end: float) -> float | None:
     """Seconds between two moments, where both have come."""
     return round(end - start, 6) if start and end else None
+
+
+def _sent(one: Recording) -> Iterator[tuple[str, str]]:
+    """The visitor's headers, less the mark of a request that is sent again from here."""
+    return ((name, value) for name, value in one.sent.items() if name != AGAIN_HEADER)
 
 
 def _received(one: Recording) -> Iterator[tuple[str, str]]:
