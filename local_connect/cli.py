@@ -94,6 +94,11 @@ def _check_version(_context: click.Context, _parameter: click.Parameter, value: 
     "Authorization.ContentCredentialsUseGUID does.",
 )
 @click.option(
+    "--no-requests",
+    is_flag=True,
+    help="Keep no requests for a look at them in the dashboard, nor for /__local__/requests.",
+)
+@click.option(
     "--connect-version",
     default=CONNECT_VERSION,
     metavar="RELEASE",

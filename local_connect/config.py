@@ -55,5 +55,7 @@ class Settings:
     credentials_use_guid: bool = False
     #: the release of Connect that this server says it is
     connect_version: str = CONNECT_VERSION
+    #: whether requests for content are not to be kept for a look at them
+    no_requests: bool = False
     limits: Limits = field(default_factory=Limits)
     scheduling: SchedulingDefaults = field(default_factory=SchedulingDefaults)

@@ -34,7 +34,10 @@ from local_connect.errors import (
     LocalConnectError,
     RequestTimeout,
 )
+from local_connect.gateway import inspection
 from local_connect.gateway.connections import check_parser, is_fault
+from local_connect.gateway.inspection import INSPECTOR, Inspector
+from local_connect.gateway.recorder import Recorder
 from local_connect.gateway.requests import Gateway
 from local_connect.log import log
 from local_connect.records.lock import hold
@@ -126,6 +129,7 @@ class Server:
         )
         vanities = Vanities(self._store)
         integrations = Integrations(self._store, self._identities)
+        recorder = None if self._settings.no_requests else Recorder()
         gateway = Gateway(
             store=self._store,
             identities=self._identities,
@@ -133,6 +137,7 @@ class Server:
             deploys=deploys,
             failures=self.failures,
             credentials_use_guid=self._settings.credentials_use_guid,
+            recorder=recorder,
         )
         front = _front(gateway, self._addresses, self._identities)
         app = web.Application(client_max_size=_FORM_BYTES, middlewares=[front])
@@ -157,6 +162,8 @@ class Server:
             tasks=self._tasks,
             pythons=self._pythons,
         )
+        if recorder:
+            app[INSPECTOR] = Inspector(recorder, self._identities, self._processes)
         app.on_response_prepare.append(_close_after_upgrade)
 
         async def close_sockets(_: web.Application) -> None:
@@ -165,6 +172,7 @@ class Server:
         app.on_shutdown.append(close_sockets)
         app.add_routes(pages.routes)
         app.add_routes(dashboard.routes)
+        app.add_routes(inspection.routes)
         api.add_routes(app)
         self._runner = web.AppRunner(
             app,

@@ -11,7 +11,7 @@ from local_connect.api import content as content_api
 from local_connect.api import oauth as oauth_api
 from local_connect.api import permissions as permissions_api
 from local_connect.api.common import services, whole_number
-from local_connect.dashboard import as_seen_by, pages
+from local_connect.dashboard import again, as_seen_by, pages, requests
 from local_connect.dashboard.items import Item, see
 from local_connect.dashboard.views import show_overview, show_settings
 from local_connect.errors import ApiError, Forbidden, NotFound
@@ -34,6 +34,8 @@ async def act(request: web.Request) -> web.Response:
     try:
         return await action(request, item, viewer, form)
     except ApiError as refusal:
+        if request.match_info["action"] == "again":
+            return requests.show(request, item, form=form, refusal=refusal)
         if request.match_info["action"] in ("activate", "ask"):
             return show_overview(request, item, form=form, refusal=refusal)
         return show_settings(request, item, viewer, form=form, refusal=refusal)
@@ -125,6 +127,17 @@ async def _ask(
     return show_overview(request, item, form=form, found=found)
 
 
+async def _again(
+    request: web.Request, item: Item, viewer: User, form: dict[str, str]
+) -> web.Response:
+    """Send a request that came in once more, and show both."""
+    rights.check_change(viewer, item.content)
+    number = whole_number(form.get("id", ""), "The request's number")
+    recording = requests.of(request, item, number)
+    beside = await again.send(request, recording, form.get("visitor", ""))
+    return _to(f"{item.page}requests?id={number}&beside={beside}#answers")
+
+
 _Action = Callable[[web.Request, Item, User, dict[str, str]], Awaitable[web.Response]]
 
 _ACTIONS: dict[str, _Action] = {
@@ -136,6 +149,7 @@ _ACTIONS: dict[str, _Action] = {
     "variable": _set_variable,
     "integrations": _use,
     "ask": _ask,
+    "again": _again,
 }
 
 

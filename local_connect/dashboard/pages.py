@@ -61,6 +61,13 @@ def ago(time: str) -> str:
     return "just now"
 
 
+def seconds(number: float | None) -> str:
+    """A span of time, for reading."""
+    if number is None:
+        return "not yet"
+    return f"{number:.3g} s" if number >= 1 else f"{1000 * number:.3g} ms"
+
+
 def size(count: int) -> str:
     """A number of bytes, for reading."""
     for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
@@ -69,7 +76,7 @@ def size(count: int) -> str:
     return f"{count} bytes"
 
 
-_templates.filters |= {"ago": ago, "size": size}
+_templates.filters |= {"ago": ago, "seconds": seconds, "size": size}
 
 
 @routes.get(SIGN_IN)
@@ -199,6 +206,11 @@ def _render(
         status=status,
         headers={"Content-Security-Policy": policy, **_HEADERS},
     )
+
+
+def fragment(template: str, **values: object) -> str:
+    """A part of a page, for one that is open."""
+    return _templates.get_template(template).render(values)
 
 
 def _local_path(url: str) -> str:
