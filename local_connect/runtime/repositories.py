@@ -69,9 +69,9 @@ class Repositories:
         """Let content come from a repository from now on."""
         self._git.check_available()
         before = self.get(repository.content_guid)
-        if before is not None and place_of(before) == place_of(repository):
-            repository.last_known_commit = before.last_known_commit
-            repository.last_error = before.last_error
+        same = before if before and place_of(before) == place_of(repository) else None
+        repository.last_known_commit = same.last_known_commit if same else ""
+        repository.last_error = same.last_error if same else ""
         with self._store.session() as session:
             session.merge(repository)
         # whoever says where content comes from asks for its deployment next, as a rule
