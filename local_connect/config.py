@@ -21,7 +21,7 @@ class Limits:
     bundle_members: int = 100_000
     #: seconds an environment may take to build
     build_seconds: float = 900.0
-    #: seconds that a git command may take
+    #: seconds that a git repository may take to answer
     git_seconds: float = 120.0
 
 

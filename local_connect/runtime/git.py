@@ -117,7 +117,7 @@ class Fetched:
 
 
 class Git:
-    """Asks repositories for their commits. Each command may take `seconds`.
+    """Asks repositories for their commits. Each may take `seconds` to answer.
 
     What it needs meanwhile is in directories of its own below `scratch`. Raises `BadGateway`
     in git's words where a repository cannot be read, and `NotImplementedHere` without git.
@@ -150,7 +150,7 @@ class Git:
         """What a directory holds; `BadRequest` where it has no manifest."""
         async with self._bare() as bare:
             name, _ = await bare.find(place.repository, place.ref)
-            await bare.run(
+            await bare.ask(
                 *("fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules"),
                 *("--", place.repository, name),
             )
@@ -196,7 +196,7 @@ class _Bare:
         """The full name and the commit of a branch, else of a tag, else of the commit itself."""
         branch, tag = f"refs/heads/{ref}", f"refs/tags/{ref}"
         # what a tag with a message leads to is listed besides
-        listed = await self.run("ls-remote", "--", repository, branch, tag, f"{tag}^{{}}")
+        listed = await self.ask("ls-remote", "--", repository, branch, tag, f"{tag}^{{}}")
         commits = {
             name: commit
             for commit, _, name in (line.partition("\t") for line in listed.splitlines())
@@ -210,18 +210,20 @@ class _Bare:
             f"{repository} has no branch or tag {ref}. A commit is named by its whole hash."
         )
 
-    async def run(self, *arguments: str) -> str:
-        """What git prints; raises `BadGateway` where it fails or takes too long."""
+    async def ask(self, *arguments: str) -> str:
+        """What git prints that has to ask a repository; `BadGateway` where that takes too long."""
         try:
-            async with (
-                asyncio.timeout(self._seconds),
-                self.started(*arguments) as process,
-            ):
-                output, errors = await process.communicate()
+            async with asyncio.timeout(self._seconds):
+                return await self.run(*arguments)
         except TimeoutError:
             raise BadGateway(
                 f"git {arguments[0]} was not done within {self._seconds:g} seconds."
             ) from None
+
+    async def run(self, *arguments: str) -> str:
+        """What git prints; raises `BadGateway` where it fails."""
+        async with self.started(*arguments) as process:
+            output, errors = await process.communicate()
         if process.returncode:
             raise BadGateway(_explained(errors.decode("utf-8", "replace")))
         return output.decode("utf-8", "replace")
