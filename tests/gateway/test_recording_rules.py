@@ -137,9 +137,7 @@ def test_why_a_header_is_dropped_or_kept_back(recorder: Recorder, inspector: Ins
         X_Hop="1",
         Authorization=f"Key {KEY}",
     )
-    one.answer(
-        200, CIMultiDict({"Clear-Site-Data": "*", "Set-Cookie": "a=b; Path=/", "ETag": "1"})
-    )
+    one.answer(200, CIMultiDict({"Clear-Site-Data": "*", "Set-Cookie": "a=b; Path=/", "ETag": "1"}))
     described = inspector.describe(one)
     assert {each["name"]: each["why"] for each in described["dropped"]} == {
         "X-Forwarded-Proto": "only the server says this",
