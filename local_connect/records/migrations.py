@@ -100,6 +100,21 @@ STEPS: tuple[tuple[str, ...], ...] = (
         )
         """,
     ),
+    (
+        """
+        CREATE TABLE repositories (
+            content_guid VARCHAR NOT NULL,
+            repository VARCHAR NOT NULL,
+            branch VARCHAR NOT NULL,
+            directory VARCHAR NOT NULL,
+            polling BOOLEAN NOT NULL,
+            last_known_commit VARCHAR NOT NULL,
+            last_error VARCHAR NOT NULL,
+            PRIMARY KEY (content_guid),
+            FOREIGN KEY(content_guid) REFERENCES content (guid) ON DELETE CASCADE
+        )
+        """,
+    ),
 )
 
 #: the schema that this local-connect reads and writes

@@ -9,8 +9,13 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.catalogue import EXAMPLES, ROOT, Example
-from tests.project.conftest import Checkout
+from tests.project.conftest import Checkout, copy_of_checkout
+from tests.repositories import commit, git, new_repository
+from tests.rsconnect_cli import rsconnect
+from tests.servers import LocalConnect
 
 
 def tracked(example: Example) -> set[str]:
@@ -57,3 +62,33 @@ def test_make_manifests_wants_to_know_the_python(checkout: Checkout) -> None:
     assert done.returncode != 0
     assert f"{EXAMPLES[0].directory}/pyproject.toml must say which Python it needs" in done.stdout
     assert "Traceback" not in done.stdout
+
+
+@pytest.fixture(scope="session")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository that holds what this one does, at the branch `main`."""
+    directory = new_repository(tmp_path_factory.mktemp("git") / "gallery")
+    copy_of_checkout(directory)
+    commit(directory, {})
+    return directory
+
+
+def test_publish_from_git(
+    server: LocalConnect, example: Example, repository: Path, tmp_path: Path
+) -> None:
+    done = rsconnect(
+        *("deploy", "git", "--quiet", "--repository", f"file://{repository}"),
+        *("--subdirectory", example.directory),
+        home=tmp_path / "home",
+        environment={
+            "CONNECT_SERVER": server.url,
+            "CONNECT_API_KEY": server.users["admin"].api_key,
+        },
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    path = done.stdout.strip().removeprefix(server.url)
+    answer = server.get(path + example.paths[0], user="admin")
+    # what stands on a service is live without it, and says that it is away
+    assert answer.status_code == 200 or (example.services and answer.status_code == 503)
+    bundles = server.get(f"/__api__/v1{path}bundles", user="admin").json()
+    assert bundles[0]["metadata"]["source_commit"] == git(repository, "rev-parse", "main")
