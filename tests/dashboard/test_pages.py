@@ -250,6 +250,7 @@ def test_locked_content(page: Page, own: Content) -> None:
     own.server.request("PATCH", own.api, json=locked).raise_for_status()
     open_as(page, "alice")
     expect(card(page, own.item["title"]).locator(".state")).to_have_text("locked")
+    expect(card(page, own.item["title"]).get_by_role("link", name="Console")).to_have_count(0)
     page.goto(address(own))
     badge(page, "locked")
     expect(page.locator(".notice")).to_contain_text("Gone to <elsewhere>.")
