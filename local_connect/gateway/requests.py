@@ -37,6 +37,7 @@ from local_connect.errors import ApiError, Locked, NotDeployed, NotFound
 from local_connect.gateway import websockets
 from local_connect.records.store import Bundle, Content, Store, User
 from local_connect.runtime.deploys import Deploys
+from local_connect.runtime.hits import Hits
 from local_connect.runtime.processes import ContentProcess, Launch, ProcessFailed, ProcessTooSlow
 from local_connect.runtime.upstream import Answer, BrokenOff, NotHttp, NotTaken, Unreachable
 
@@ -121,6 +122,7 @@ class Gateway:
         identities: Identities,
         vanities: Vanities,
         deploys: Deploys,
+        hits: Hits,
         failures: Mapping[str, str],
         credentials_use_guid: bool,
     ) -> None:
@@ -128,6 +130,7 @@ class Gateway:
         self._identities = identities
         self._vanities = vanities
         self._deploys = deploys
+        self._hits = hits
         self._failures = failures
         self._credentials_use_guid = credentials_use_guid
         #: of visitors, as long as they are open
@@ -153,17 +156,39 @@ class Gateway:
 
         `base` is the scheme and the host by which the visitor knows this server.
         """
+        content = self._store.content(target.guid)
+        if content is None:
+            raise NotFound("There is no content at this address.")
+        try:
+            answer = await self._answer(request, target, content, base)
+        except ApiError as refusal:
+            self._hits.answers[target.guid, refusal.status] += 1
+            raise
+        self._hits.answers[target.guid, answer.status] += 1
+        return answer
+
+    async def _answer(
+        self, request: web.Request, target: Target, content: Content, base: str
+    ) -> web.StreamResponse:
         if request.method == "CONNECT":
             raise ApiError("This server makes no tunnels.", status=405)
         expected = request.headers.get("Expect", "100-continue")
         if expected.lower() != "100-continue":
             raise ApiError(f"This server does not meet the expectation {expected!r}.", status=417)
         viewer = self._identities.from_request(request)
-        content, bundle_id = self._open(request, target, viewer)
+        bundle_id = self._open(request, target, content, viewer)
         if not target.inside:
             query = request.raw_path.partition("?")[2]
             location = f"{base}{target.mount}/" + (f"?{query}" if query else "")
             return web.Response(status=308, headers={"Location": location})
+        if target.bundle_id is None:
+            self._hits.add(
+                content.guid,
+                bundle_id,
+                viewer.guid if viewer else None,
+                request.raw_path[len(target.mount) :],
+                request.headers,
+            )
         headers = self._headers(request, base, target, viewer)
         for _ in range(2):
             process = await self._process(content.guid, bundle_id)
@@ -180,16 +205,13 @@ class Gateway:
         raise ApiError("The app's process ends as soon as it has started.", status=502)
 
     def _open(
-        self, request: web.Request, target: Target, viewer: User | None
-    ) -> tuple[Content, int]:
-        """The content and the bundle that the visitor gets, if they may.
+        self, request: web.Request, target: Target, content: Content, viewer: User | None
+    ) -> int:
+        """The bundle that the visitor gets, if they may.
 
         A person in a browser does not get watched content whose newest deployment failed: they
         are told, as they may well be its author, who would otherwise look at the old version.
         """
-        content = self._store.content(target.guid)
-        if content is None:
-            raise NotFound("There is no content at this address.")
         rights.check_open(viewer, content)
         if content.locked:
             raise Locked(content.locked_message or "This content is locked.")
@@ -211,7 +233,7 @@ class Gateway:
                 "Nothing has been deployed to this content yet. "
                 f"{DASHBOARD}apps/{content.guid}/ shows what was tried."
             )
-        return content, bundle_id
+        return bundle_id
 
     async def _process(self, guid: str, bundle_id: int) -> ContentProcess:
         try:
