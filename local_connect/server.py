@@ -34,7 +34,10 @@ from local_connect.errors import (
     LocalConnectError,
     RequestTimeout,
 )
+from local_connect.gateway import inspection
 from local_connect.gateway.connections import check_parser, is_fault
+from local_connect.gateway.inspection import INSPECTOR, Inspector
+from local_connect.gateway.recorder import Recorder
 from local_connect.gateway.requests import Gateway
 from local_connect.log import log
 from local_connect.records.lock import hold
@@ -43,11 +46,13 @@ from local_connect.runtime.bundles import discard_unrecorded
 from local_connect.runtime.checks import Checks
 from local_connect.runtime.deploys import Deploys
 from local_connect.runtime.environments import Environments, Pythons
+from local_connect.runtime.git import Git
 from local_connect.runtime.history import History
 from local_connect.runtime.hits import Hits
 from local_connect.runtime.jobs import Jobs
 from local_connect.runtime.pools import Processes
 from local_connect.runtime.processes import socket_directory
+from local_connect.runtime.repositories import Repositories
 from local_connect.runtime.tasks import Tasks
 
 #: bytes of a request line and of one header; the groups of a user can be many
@@ -84,7 +89,8 @@ class Server:
         )
         self._identities.seed(identities)
         self._runner: web.AppRunner | None = None
-        self._background: asyncio.Task[None] | None = None
+        self._repositories: Repositories | None = None
+        self._background: list[asyncio.Task[None]] = []
         #: the address without a slash at the end, once the server listens
         self.url = ""
         #: why the newest deployment of watched content failed, by the content's GUID
@@ -128,8 +134,17 @@ class Server:
             pythons=self._pythons,
             scheduling=self._settings.scheduling,
         )
+        self._repositories = Repositories(
+            store=self._store,
+            git=Git(self._store.bundles, seconds=self._settings.limits.git_seconds),
+            deploys=deploys,
+            tasks=self._tasks,
+            limits=self._settings.limits,
+            poll_seconds=self._settings.git_poll,
+        )
         vanities = Vanities(self._store)
         integrations = Integrations(self._store, self._identities)
+        recorder = None if self._settings.no_requests else Recorder()
         gateway = Gateway(
             store=self._store,
             identities=self._identities,
@@ -138,6 +153,7 @@ class Server:
             hits=self._hits,
             failures=self.failures,
             credentials_use_guid=self._settings.credentials_use_guid,
+            recorder=recorder,
         )
         front = _front(gateway, self._addresses, self._identities)
         app = web.Application(client_max_size=_FORM_BYTES, middlewares=[front])
@@ -156,6 +172,7 @@ class Server:
             ),
             vanities=vanities,
             deploys=deploys,
+            repositories=self._repositories,
             processes=self._processes,
             jobs=self._jobs,
             history=self._history,
@@ -164,6 +181,8 @@ class Server:
             tasks=self._tasks,
             pythons=self._pythons,
         )
+        if recorder:
+            app[INSPECTOR] = Inspector(recorder, self._identities, self._processes)
         app.on_response_prepare.append(_close_after_upgrade)
 
         async def close_sockets(_: web.Application) -> None:
@@ -172,6 +191,7 @@ class Server:
         app.on_shutdown.append(close_sockets)
         app.add_routes(pages.routes)
         app.add_routes(dashboard.routes)
+        app.add_routes(inspection.routes)
         api.add_routes(app)
         self._runner = web.AppRunner(
             app,
@@ -190,17 +210,22 @@ class Server:
         self._processes.run()
         self._hits.run()
         deploys.resume()
-        self._background = asyncio.create_task(deploys.clean())
         self.url = f"http://{_reachable(self._settings.host)}:{port}"
         deploys.server_url = f"{self.url}/"
+        self._background = [
+            asyncio.create_task(deploys.clean()),
+            asyncio.create_task(self._repositories.poll()),
+        ]
 
     async def stop(self) -> None:
         """Refuse new requests, then end tasks and processes; nothing is left running."""
         if self._runner:
             await self._runner.cleanup()
-        if self._background:
-            self._background.cancel()
-            await asyncio.gather(self._background, return_exceptions=True)
+        if self._repositories:
+            self._repositories.stop()
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
         await self._hits.stop()
         await self._checks.stop()
         await self._tasks.stop()

@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,9 @@ _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 #: what is in an example's directory but not of the example
 _NOT_COPIED = (".*", "__pycache__", "node_modules", "rsconnect-python", "manifest.json")
+
+#: what is hidden and of the example all the same, but of no use to Connect
+_HIDDEN = (".env.example", ".gitignore", ".npmrc")
 
 #: where an example's README shows its console
 _PICTURE = re.compile(r"^!\[.*\]\(\.\./docs/images/.*\)\n\n", re.MULTILINE)
@@ -354,6 +358,9 @@ def new(name: str, source: str) -> None:
     try:
         ignored = shutil.ignore_patterns(*_NOT_COPIED, *examples[source].get("exclude", ()))
         shutil.copytree(ROOT / source, directory, ignore=ignored)
+        for hidden in _HIDDEN:
+            if (ROOT / source / hidden).exists():
+                shutil.copyfile(ROOT / source / hidden, directory / hidden)
         for path in directory.rglob("*"):
             if path.suffix in (".md", ".toml"):
                 path.write_text(_renamed(path.read_text("utf-8"), source, name), "utf-8")
@@ -369,7 +376,30 @@ def new(name: str, source: str) -> None:
             path.write_text(text, "utf-8")
         raise
     print(f"{name}/ is a copy of {source}/, and the last table of gallery.toml is its own.")
-    print(f"Change both, then: make sync manifests test, make run-{name}, make deploy-{name}")
+    print("It works as it is, and so do its tests. What to change first:")
+    for line in _to_change_first(directory):
+        print(f"  {line}")
+    print(f"Then: make sync manifests test, make run-{name}, make deploy-{name}")
+
+
+def _to_change_first(directory: Path) -> Iterator[str]:
+    """Where a new example says what it is and does, as `my-api/app.py:44  @app.get("/")`."""
+    modules = [path for path in sorted(directory.rglob("*.py")) if "migrations" not in path.parts]
+    # app.py before the others, which may have what it does not
+    modules.sort(key=lambda path: path.name != "app.py")
+    for files, wanted in (
+        ([ROOT / "gallery.toml"], rf"\[{directory.name}\]"),
+        ([directory / "README.md"], r"# .+"),
+        ([path for path in modules if path.name != "test_app.py"], r"@\w+\.(route|get|post)\(.+"),
+        ([directory / "test_app.py"], r"def test_.+"),
+    ):
+        found = (
+            f"{path.relative_to(ROOT)}:{number}  {line}"
+            for path in files
+            for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+            if re.match(wanted, line)
+        )
+        yield from islice(found, 1)
 
 
 def _renamed(text: str, source: str, name: str) -> str:

@@ -46,8 +46,6 @@ GET     v1/content/{guid}/jobs/{key}/error
 GET     v1/content/{guid}/jobs/{key}/metrics
 GET     v1/content/{guid}/jobs/{key}/tail
 POST    v1/content/{guid}/render
-*       v1/content/{guid}/repository
-POST    v1/content/{guid}/repository/bundle
 GET     v1/content/{guid}/schedule/history
 *       v1/content/{guid}/thumbnail
 *       applications/{guid}/variants

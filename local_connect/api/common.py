@@ -34,6 +34,7 @@ from local_connect.runtime.history import History
 from local_connect.runtime.hits import Hits
 from local_connect.runtime.jobs import Jobs
 from local_connect.runtime.pools import Processes
+from local_connect.runtime.repositories import Repositories
 from local_connect.runtime.tasks import Tasks
 
 #: bytes of a JSON body
@@ -59,6 +60,7 @@ class Services:
     exchange: Exchange
     vanities: Vanities
     deploys: Deploys
+    repositories: Repositories
     processes: Processes
     jobs: Jobs
     history: History

@@ -102,6 +102,21 @@ STEPS: tuple[tuple[str, ...], ...] = (
     ),
     (
         """
+        CREATE TABLE repositories (
+            content_guid VARCHAR NOT NULL,
+            repository VARCHAR NOT NULL,
+            branch VARCHAR NOT NULL,
+            directory VARCHAR NOT NULL,
+            polling BOOLEAN NOT NULL,
+            last_known_commit VARCHAR NOT NULL,
+            last_error VARCHAR NOT NULL,
+            PRIMARY KEY (content_guid),
+            FOREIGN KEY(content_guid) REFERENCES content (guid) ON DELETE CASCADE
+        )
+        """,
+    ),
+    (
+        """
         CREATE TABLE hits (
             id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
             content_guid VARCHAR NOT NULL,

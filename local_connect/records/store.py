@@ -221,6 +221,25 @@ class Content(Base):
     )
 
 
+class Repository(Base):
+    """The git repository that content is deployed from."""
+
+    __tablename__ = "repositories"
+
+    content_guid: Mapped[str] = mapped_column(
+        ForeignKey("content.guid", ondelete="CASCADE"), primary_key=True
+    )
+    repository: Mapped[str]
+    branch: Mapped[str]
+    directory: Mapped[str]
+    #: whether to look for new commits by itself
+    polling: Mapped[bool]
+    #: the newest commit that was deployed, well or not; empty before
+    last_known_commit: Mapped[str] = mapped_column(default="")
+    #: why that was not deployed; empty where it was
+    last_error: Mapped[str] = mapped_column(default="")
+
+
 class Integration(Base):
     """A way for content to get credentials of its visitors, or of a service account."""
 

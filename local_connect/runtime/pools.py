@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -198,6 +198,11 @@ class Processes:
         """The GUID of the content whose running process has this `CONNECT_API_KEY`."""
         launch = self._by_key.get(api_key)
         return launch.content_guid if launch else None
+
+    def secrets(self) -> Iterator[str]:
+        """The keys and tokens of what runs, to be kept out of what is shown."""
+        yield from self._by_key
+        yield from self._by_token
 
     def content_of_token(self, token: str) -> str | None:
         """The GUID of the content whose running process has this content session token."""

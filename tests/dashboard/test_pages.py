@@ -358,7 +358,7 @@ def test_every_page_is_accessible(
         violations = Axe().run(page, options={"preload": False}).response["violations"]
         assert not violations, f"{what}: {json.dumps(violations, indent=1)}"
 
-    for path in (HOME, address(own), f"{address(own)}logs"):
+    for path in (HOME, address(own), f"{address(own)}logs", f"{address(own)}requests"):
         page.goto(path)
         check(page, path)
     page.goto(address(own))
@@ -366,6 +366,10 @@ def test_every_page_is_accessible(
     expect(page.locator(".as-seen-by li")).to_have_count(4)
     page.locator(".menu summary").click()
     check(page, "the answers, and the menu")
+    page.goto(f"{address(own)}requests")
+    page.get_by_role("button", name="Send again").click()
+    expect(page.locator("#answers section")).to_have_count(2)
+    check(page, "two answers side by side")
     page.goto(f"{address(own)}settings")
     page.locator("#vanity").fill("/connect/")
     page.get_by_role("button", name="Save").click()
@@ -429,7 +433,7 @@ def test_nothing_is_loaded_from_another_host(page: Page, own: Content) -> None:
     page.on("request", lambda request: asked.append(request))
     page.on("console", lambda message: complaints.append(message.text))
     open_as(page, "alice")
-    for tab in ("", "logs", "settings"):
+    for tab in ("", "logs", "requests", "settings"):
         page.goto(f"{address(own)}{tab}")
         badge(page, "live")
     assert {httpx.URL(request.url).netloc for request in asked} == {
@@ -458,7 +462,7 @@ def test_content_cannot_look_in(page: Page, shared: Content, own: Content) -> No
             }
             return found;
         }""",
-        [HOME, address(own), f"{address(own)}settings"],
+        [HOME, address(own), f"{address(own)}requests"],
     )
     for _, text in tried:
         assert key not in text
