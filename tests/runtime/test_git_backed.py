@@ -100,32 +100,34 @@ def test_from_the_first_commit_to_the_last(tmp_path: Path, address: str, program
         }
 
         second = commit(repository, files(app("two")))
-        assert eventually(lambda: is_at(content, "two"))
+        assert eventually(lambda: is_at(content, "two"), seconds=60)
         assert content.bundles[0]["metadata"]["source_commit"] == second
 
         # what cannot be started, and what cannot be deployed at all, leaves the old version
         commit(repository, files(BROKEN))
-        assert eventually(lambda: "did not start" in state(content)["last_error"])
+        assert eventually(lambda: "did not start" in state(content)["last_error"], seconds=60)
         assert is_at(content, "two")
         failed = deployments(content)[0]
         assert "RuntimeError: No database." in failed["output"]
         assert failed["error"] == "The app did not start, so it was not activated."
         (repository / "api" / "manifest.json").unlink()
         third = commit(repository, {})
-        assert eventually(lambda: "has no manifest.json" in state(content)["last_error"])
+        assert eventually(
+            lambda: "has no manifest.json" in state(content)["last_error"], seconds=60
+        )
         assert state(content)["last_known_commit"] == third
         assert is_at(content, "two")
 
         # an earlier commit, when asked for
         done = alice.rsconnect("content", "repository", "redeploy", *guid, "--ref", first)
         assert done.returncode == 0, done.stderr
-        assert eventually(lambda: is_at(content, "one"))
+        assert eventually(lambda: is_at(content, "one"), seconds=60)
         server.stop()
 
     with start("--port", server.url.rpartition(":")[2]) as server:
         content = Content(server, content.guid)
         commit(repository, files(app("three")))
-        assert eventually(lambda: is_at(content, "three"))
+        assert eventually(lambda: is_at(content, "three"), seconds=60)
         assert state(content)["last_error"] == ""
         assert deployments(content)[0]["started_by"] == server.users["alice"].guid
 
