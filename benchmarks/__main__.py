@@ -26,6 +26,7 @@ from benchmarks import (
     gateway,
     many,
     memory,
+    scaling,
     starting,
 )
 from benchmarks.measure import FULL, SMOKE, Family
@@ -49,6 +50,7 @@ FAMILIES = {
     "content-server": content_server.measure,
     "deploys": deploys.measure,
     "frameworks": frameworks.measure,
+    "scaling": scaling.measure,
     "many": many.measure,
     "memory": memory.measure,
     "front-end": front_end.measure,
@@ -122,7 +124,8 @@ def show(family: Family) -> None:
     """What was found, on the terminal."""
     for reason in family.missing:
         print(f"Not measured here: {reason}")
-    print("\n".join(table(list(family.figures), verdicts=True)), flush=True)
+    print("\n".join(table(list(family.figures), verdicts=True)))
+    print("\n".join(" | ".join(row) for row in family.rows), flush=True)
 
 
 if __name__ == "__main__":

@@ -152,6 +152,8 @@ class Family:
     #: what could not be measured here, and why
     missing: tuple[str, ...] = ()
     curves: tuple[Curves, ...] = ()
+    #: a table of another shape than the figures', its head first
+    rows: tuple[tuple[str, ...], ...] = ()
 
 
 def median_interval(values: Sequence[float]) -> tuple[float, float]:

@@ -155,6 +155,7 @@ def section(family: Family) -> list[str]:
         *("", f"## {family.title}", "", family.how.strip(), ""),
         *(line for reason in family.missing for line in (f"**Not measured here:** {reason}", "")),
         *table(list(family.figures)),
+        *(f"| {' | '.join(row)} |" for row in family.rows),
         *(line for curves in family.curves for line in ("", *shown(curves))),
     ]
 

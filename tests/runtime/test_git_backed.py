@@ -108,7 +108,7 @@ def test_from_the_first_commit_to_the_last(tmp_path: Path, address: str, program
         assert is_at(content, "two")
         failed = deployments(content)[0]
         assert "RuntimeError: No database." in failed["output"]
-        assert failed["error"].startswith("The app did not start, so bundle")
+        assert failed["error"] == "The app did not start, so it was not activated."
         (repository / "api" / "manifest.json").unlink()
         third = commit(repository, {})
         assert eventually(lambda: "has no manifest.json" in state(content)["last_error"])
