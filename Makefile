@@ -19,6 +19,8 @@ EXAMPLES := $(shell sed -n 's/^\[\(.*\)\]$$/\1/p' gallery.toml)
 
 export RSCONNECT_DISABLE_VERSION_CHECK := 1
 export UV_PYTHON_DOWNLOADS := never
+# with it, each of the many Pythons that run here would compile all that it reads
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help gallery check test test-wheel test-lowest coverage fuzz soak bench bench-smoke deploy verify new screenshots sync manifests lint requirements \

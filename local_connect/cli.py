@@ -94,11 +94,23 @@ def _check_version(_context: click.Context, _parameter: click.Parameter, value: 
     "Authorization.ContentCredentialsUseGUID does.",
 )
 @click.option(
+    "--no-requests",
+    is_flag=True,
+    help="Keep no requests for a look at them in the dashboard, nor for /__local__/requests.",
+)
+@click.option(
     "--connect-version",
     default=CONNECT_VERSION,
     metavar="RELEASE",
     callback=_check_version,
     help="The release of Connect that the server says it is.",
+)
+@click.option(
+    "--git-poll",
+    default=60,
+    type=click.IntRange(min=0),
+    metavar="SECONDS",
+    help="How often to look for new commits of git-backed content; 0 for never.",
 )
 @click.option(
     "--watch",

@@ -3,6 +3,13 @@
 `local_connect.client.testing` has it and says more.
 """
 
-from local_connect.client.testing import Content, DeployFailed, LocalConnect, User, Visitor
+from local_connect.client.testing import (
+    Content,
+    DeployFailed,
+    LocalConnect,
+    Recorded,
+    User,
+    Visitor,
+)
 
-__all__ = ["Content", "DeployFailed", "LocalConnect", "User", "Visitor"]
+__all__ = ["Content", "DeployFailed", "LocalConnect", "Recorded", "User", "Visitor"]

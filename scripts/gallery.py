@@ -11,10 +11,9 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -69,32 +68,43 @@ def say_where(name: str) -> tuple[Server, str]:
 
 
 def deploy(
-    examples: Collection[str],
+    examples: Iterable[str],
     name: str,
     *,
     new: bool,
-    variables: Mapping[str, Mapping[str, str]] | None = None,
-) -> None:
+    prepare: Callable[[str], Mapping[str, str]] | None = None,
+) -> list[str]:
     """Deploy examples by the real rsconnect, some at a time, each line behind the example's name.
 
-    `variables` are those that an example finds its services by, for each example; where there are
-    none at all, this process's environment has them. Raises `Refused` where one of them fails; the
-    others are deployed all the same.
+    `prepare` is called with each example before it is deployed, and gives the variables that it
+    finds its services by, or raises `Unavailable` where it is to be left out; without it they are
+    what this process's environment has. Returns the examples that are not left out. Raises
+    `Refused` where one of them fails; the others are deployed all the same.
     """
     where, owner_guid = say_where(name)
-    if variables is None:
-        variables = {example: _given(example) for example in examples}
-    work = partial(
-        _deploy, where=where, owner_guid=owner_guid, name=name, new=new, variables=variables
-    )
+
+    def work(example: str) -> int | None:
+        try:
+            variables = (prepare or _given)(example)
+        except services.Unavailable as error:
+            _say(example, f"LEFT OUT: {error}")
+            return None
+        except Refused as error:
+            _say(example, f"NOT DEPLOYED: {error}")
+            return 1
+        return _deploy(example, where, owner_guid, name=name, new=new, variables=variables)
+
+    examples = list(examples)
     with ThreadPoolExecutor(AT_A_TIME) as clients:
         try:
-            statuses = list(clients.map(work, examples))
+            statuses = dict(zip(examples, clients.map(work, examples), strict=True))
         except BaseException:
             clients.shutdown(wait=False, cancel_futures=True)
             raise
-    if any(statuses):
-        raise Refused(f"{len(examples) - statuses.count(0)} of {len(examples)} are not deployed.")
+    there = [example for example, status in statuses.items() if status is not None]
+    if failed := sum(bool(status) for status in statuses.values()):
+        raise Refused(f"{failed} of {len(there)} are not deployed.")
+    return there
 
 
 def _given(example: str) -> dict[str, str]:
@@ -115,12 +125,12 @@ def _given(example: str) -> dict[str, str]:
 
 def _deploy(
     example: str,
-    *,
     where: Server,
     owner_guid: str,
+    *,
     name: str,
     new: bool,
-    variables: Mapping[str, Mapping[str, str]],
+    variables: Mapping[str, str],
 ) -> int:
     """Deploy one example to its content; the status of rsconnect.
 
@@ -147,10 +157,10 @@ def _deploy(
         *("--entrypoint", about["entrypoint"]),
         *_excluded(about),
         # rsconnect takes the value from its environment, so that no list of processes shows it
-        *(option for variable in variables[example] for option in ("-E", variable)),
+        *(option for variable in variables for option in ("-E", variable)),
         *content,
         str(ROOT / example),
-        variables=variables[example],
+        variables=variables,
     )
     if status:
         _say(example, f"NOT DEPLOYED: rsconnect ended with status {status}.")
@@ -194,28 +204,22 @@ def up() -> None:
     What cannot run here is left out, and said.
     """
     examples = catalogue()
-    with ExitStack() as stack:
-        variables: dict[str, dict[str, str]] = {}
-        reasons: dict[str, str] = {}
-        for service in dict.fromkeys(_services(examples)):
-            try:
-                variables[service] = stack.enter_context(services.running([service]))
-            except services.Unavailable as error:
-                reasons[service] = str(error)
-        there: dict[str, dict[str, str]] = {}
-        for example in examples:
-            needs = list(_services([example]))
-            if unavailable := [service for service in needs if service in reasons]:
-                _say(example, f"LEFT OUT: {reasons[unavailable[0]]}")
-                continue
-            there[example] = {
-                name: value for service in needs for name, value in variables[service].items()
-            }
-        for example, its in there.items():
-            release(example, its)
-            stack.enter_context(beside(example, its))
-        deploy(there, "", new=False, variables=there)
-        show(there)
+    with ExitStack() as stack, ThreadPoolExecutor() as starting:
+        # side by side, while what needs none of them is deployed
+        started = {
+            service: starting.submit(stack.enter_context, services.running([service]))
+            for service in dict.fromkeys(_services(examples))
+        }
+
+        def prepare(example: str) -> dict[str, str]:
+            variables: dict[str, str] = {}
+            for service in _services([example]):
+                variables |= started[service].result()
+            release(example, variables)
+            stack.enter_context(beside(example, variables))
+            return variables
+
+        show(deploy(examples, "", new=False, prepare=prepare))
 
 
 def _services(examples: Iterable[str]) -> Iterator[str]:

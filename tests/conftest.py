@@ -166,6 +166,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     config.hook.pytest_deselected(items=[item for item in items if runs_nowhere(item)])
     items[:] = [item for item in items if not runs_nowhere(item)]
+    items.sort(key=place_of)
+
+
+def place_of(item: pytest.Item) -> tuple[str, ...]:
+    """Sorts the tests of a directory by the target and the example that they are of.
+
+    Each worker of pytest-xdist gets some that follow each other, and has to deploy few examples.
+    """
+    package, *_ = item.path.relative_to(Path(__file__).parent).parts
+    callspec = getattr(item, "callspec", None)
+    params = callspec.params if callspec else {}
+    target, example, _ = params.get("content", (params.get("process"), params.get("example"), None))
+    return package, target or "", example.directory if example else ""
 
 
 @pytest.fixture(scope="session")

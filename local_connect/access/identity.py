@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -26,7 +26,10 @@ ROLES = ("viewer", "publisher", "administrator")
 #: addresses that take API keys only, so nobody who visits them is led to sign in
 _FOR_PROGRAMS = ("/__api__/", "/__local__/")
 
-_SESSION_COOKIE = re.compile(r"local-connect-session-\d+", re.ASCII)
+#: the names of sessions' cookies, as a pattern
+SESSION_COOKIE = r"local-connect-session-\d+"
+
+_SESSION_COOKIE = re.compile(SESSION_COOKIE, re.ASCII)
 
 #: seconds that a page with a form may stay open
 _FORM_SECONDS = 12 * 3600.0
@@ -151,6 +154,15 @@ class Identities:
         """Every group, by name."""
         with self._store.session() as session:
             return list(session.scalars(select(Group).order_by(Group.name)))
+
+    def secrets(self) -> Iterator[str]:
+        """Every key, session and token that is known, to be kept out of what is shown."""
+        yield from (user.api_key for user in self.everyone())
+        yield from self._sessions
+        yield from self.session_tokens.known()
+        yield from self.ephemeral_keys.known()
+        for credential in self._credentials.values():
+            yield from [credential] if isinstance(credential, str) else credential.values()
 
     def credential(self, user_guid: str, integration: str) -> Credential | None:
         """What a user has for the integration of that name, if anything."""
@@ -330,3 +342,8 @@ def without_session(cookie: str) -> str:
     """A `Cookie` header less our session, and those of servers at other ports."""
     pairs = (pair.strip() for pair in cookie.split(";"))
     return "; ".join(pair for pair in pairs if not is_session(pair.partition("=")[0].strip()))
+
+
+def is_with_session(cookie: str) -> bool:
+    """Whether a `Cookie` header has something that `without_session` takes out."""
+    return any(is_session(pair.partition("=")[0].strip()) for pair in cookie.split(";"))

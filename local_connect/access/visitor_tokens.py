@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from local_connect.errors import BadRequest
@@ -76,6 +76,10 @@ class SessionTokens:
             )
         return known.visit
 
+    def known(self) -> Iterable[str]:
+        """The tokens that are good, or were within the hour."""
+        return self._tokens
+
     def _forget(self, now: float) -> None:
         """Drop what is over for long; tokens are in the order in which they were made."""
         for token, known in list(self._tokens.items()):
@@ -112,5 +116,9 @@ class EphemeralKeys:
 
     def find(self, key: str) -> EphemeralKey | None:
         """What a key is good for; None for one that has ended, or is none of these."""
-        known = self._keys.get(key)
-        return known if known and known.until > self._clock() else None
+        found = self._keys.get(key)
+        return found if found and found.until > self._clock() else None
+
+    def known(self) -> Iterable[str]:
+        """The keys that are good, and some that have ended."""
+        return self._keys

@@ -119,6 +119,13 @@ class LocalConnect:
                     return user.username
         raise LocalConnectError("None of the users may publish.")
 
+    @property
+    def administrator(self) -> str:
+        """The first of the users who may do everything."""
+        return next(
+            user.username for user in self.users.values() if user.user_role == "administrator"
+        )
+
     def deploy(
         self,
         path: str | os.PathLike[str],
@@ -298,6 +305,38 @@ class LocalConnect:
             raise LocalConnectError(f"There is no user {name!r}, only {known}.") from None
 
 
+class Recorded:
+    """One request that came in for content, as the server has recorded it.
+
+    No key and no token is in it: `(hidden)` stands in their place.
+    """
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        #: all that `/__local__/requests` has of it
+        self.document = document
+        #: who asked; None for a visitor who is not signed in
+        self.visitor: str | None = document["visitor"]
+        self.method: str = document["method"]
+        #: as it stood in the request line, with its query
+        self.path: str = document["path"]
+        #: what the visitor got; None where they went away before
+        self.status: int | None = document["status"]
+        #: why there is no answer of the app's
+        self.error: str | None = document["error"]
+        #: what the visitor sent, and what of it and of the server's own the app received
+        self.sent = httpx.Headers(document["sent"], encoding="utf-8")
+        self.received = httpx.Headers(document["received"], encoding="utf-8")
+        #: why the app did not receive a header, and why it got one from the server, by its name
+        self.dropped = {one["name"]: one["why"] for one in document["dropped"]}
+        self.set = {one["name"]: one["why"] for one in document["set"]}
+        #: the visitor's body and that of the answer, if they are text; 16 KiB at most
+        self.body: str | None = document["body"]
+        self.answer: str | None = document["answer_body"]
+
+    def __repr__(self) -> str:
+        return f"<Recorded {self.method} {self.path} by {self.visitor or 'nobody'}: {self.status}>"
+
+
 class Content:
     """A deployed API. Made by `LocalConnect.deploy`."""
 
@@ -321,6 +360,17 @@ class Content:
     def logs(self) -> str:
         """What the app has printed, in all its processes, the oldest first."""
         return self.printed(reversed(self.jobs))
+
+    @property
+    def requests(self) -> list[Recorded]:
+        """The requests that came in for it, the oldest first; the server keeps its last 500."""
+        answer = self.server.request(
+            "GET",
+            "/__local__/requests",
+            as_user=self.server.administrator,
+            params={"content_guid": self.guid},
+        )
+        return [Recorded(one) for one in reversed(_answered(answer))]
 
     @property
     def jobs(self) -> list[dict[str, Any]]:

@@ -12,6 +12,6 @@ May import `gateway`, `api`, `runtime`, `access`, `records` and `content`.
 
 from __future__ import annotations
 
-from local_connect.dashboard import actions, claim, live, views
+from local_connect.dashboard import actions, claim, live, requests, views
 
-routes = (*views.routes, *live.routes, *actions.routes, *claim.routes)
+routes = (*views.routes, *live.routes, *requests.routes, *actions.routes, *claim.routes)

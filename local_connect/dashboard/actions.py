@@ -10,8 +10,9 @@ from local_connect.access import rights
 from local_connect.api import content as content_api
 from local_connect.api import oauth as oauth_api
 from local_connect.api import permissions as permissions_api
+from local_connect.api import repositories as repositories_api
 from local_connect.api.common import services, whole_number
-from local_connect.dashboard import as_seen_by, pages
+from local_connect.dashboard import again, as_seen_by, pages, requests
 from local_connect.dashboard.items import Item, see
 from local_connect.dashboard.views import show_overview, show_settings
 from local_connect.errors import ApiError, Forbidden, NotFound
@@ -34,7 +35,9 @@ async def act(request: web.Request) -> web.Response:
     try:
         return await action(request, item, viewer, form)
     except ApiError as refusal:
-        if request.match_info["action"] in ("activate", "ask"):
+        if request.match_info["action"] == "again":
+            return requests.show(request, item, form=form, refusal=refusal)
+        if request.match_info["action"] in ("activate", "ask", "look"):
             return show_overview(request, item, form=form, refusal=refusal)
         return show_settings(request, item, viewer, form=form, refusal=refusal)
 
@@ -115,6 +118,16 @@ async def _use(
     return _to(f"{item.page}settings#integrations")
 
 
+async def _look(
+    request: web.Request, item: Item, viewer: User, _form: dict[str, str]
+) -> web.Response:
+    """Deploy what is new in its repository."""
+    rights.check_change(viewer, item.content)
+    repository = repositories_api.repository_of(request, item.content)
+    task = await services(request).repositories.look(viewer.guid, repository)
+    return _to(f"{item.page}logs" if task else f"{item.page}#repository")
+
+
 async def _ask(
     request: web.Request, item: Item, viewer: User, form: dict[str, str]
 ) -> web.Response:
@@ -123,6 +136,17 @@ async def _ask(
         raise Forbidden(f"{viewer.username} may not open this content.")
     found = await as_seen_by.ask(request, item.content, form.get("path", "").strip())
     return show_overview(request, item, form=form, found=found)
+
+
+async def _again(
+    request: web.Request, item: Item, viewer: User, form: dict[str, str]
+) -> web.Response:
+    """Send a request that came in once more, and show both."""
+    rights.check_change(viewer, item.content)
+    number = whole_number(form.get("id", ""), "The request's number")
+    recording = requests.of(request, item, number)
+    beside = await again.send(request, recording, form.get("visitor", ""))
+    return _to(f"{item.page}requests?id={number}&beside={beside}#answers")
 
 
 _Action = Callable[[web.Request, Item, User, dict[str, str]], Awaitable[web.Response]]
@@ -135,7 +159,9 @@ _ACTIONS: dict[str, _Action] = {
     "vanity": _set_vanity,
     "variable": _set_variable,
     "integrations": _use,
+    "look": _look,
     "ask": _ask,
+    "again": _again,
 }
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from aiohttp import web
 
 from local_connect.api.common import services, whole_number
-from local_connect.dashboard import logs
+from local_connect.dashboard import logs, requests
 from local_connect.dashboard.items import see_to_change, state_of, visible
 from local_connect.errors import ApiError
 
@@ -24,14 +24,21 @@ async def live(request: web.Request) -> web.StreamResponse:
     """The stream of events of one open page.
 
     `states` carries the state of each content item, by GUID; `lines` what a log has got
-    since line `from`; `end` that the log is at its end.
+    since line `from`; `end` that the log is at its end; `requests` those that have come or ended
+    since number `from`, of those that the page shows.
     """
     token = request.query.get("token", "")
     viewer = services(request).identities.from_form(token)
     guid, name = request.query.get("guid"), request.query.get("log")
+    shows_requests = "requests" in request.query
     sent = whole_number(request.query.get("from", "0"), "from")
-    if guid and name:
+    if guid and (name or shows_requests):
         see_to_change(request, viewer, guid)
+    under_way = {
+        whole_number(number, "under_way")
+        for number in request.query.get("under_way", "").split(",")
+        if number
+    }
     response = web.StreamResponse(
         headers={
             "Content-Type": "text/event-stream",
@@ -53,6 +60,11 @@ async def live(request: web.Request) -> web.StreamResponse:
             if now != states:
                 states = now
                 await _send(response, "states", states)
+            if guid and shows_requests:
+                item = see_to_change(request, viewer, guid)
+                if rows := requests.news(request, item, sent, under_way):
+                    await _send(response, "requests", rows)
+                    sent = max(sent, *(row["number"] for row in rows))
             if guid and name:
                 content = see_to_change(request, viewer, guid).content
                 entry = next((e for e in logs.find(request, content) if e.name == name), None)

@@ -55,10 +55,28 @@ _templates.globals |= {"dashboard": DASHBOARD, "sign_in_path": SIGN_IN}
 def ago(time: str) -> str:
     """How long ago a time of the API's was, in words."""
     seconds = (datetime.now(UTC) - datetime.fromisoformat(time)).total_seconds()
+    return f"{long} ago" if (long := _long(seconds)) else "just now"
+
+
+def until(time: str) -> str:
+    """In how long a time of the API's will be, in words."""
+    seconds = (datetime.fromisoformat(time) - datetime.now(UTC)).total_seconds()
+    return f"in {_long(seconds) or 'less than a minute'}"
+
+
+def _long(seconds: float) -> str:
+    """So many days, hours or minutes, in words; empty for less than a minute."""
     for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
-        if count := int(seconds // size):
-            return f"{count} {unit}{'s' if count > 1 else ''} ago"
-    return "just now"
+        if (count := int(seconds // size)) > 0:
+            return f"{count} {unit}{'s' if count > 1 else ''}"
+    return ""
+
+
+def seconds(number: float | None) -> str:
+    """A span of time, for reading."""
+    if number is None:
+        return "not yet"
+    return f"{number:.3g} s" if number >= 1 else f"{1000 * number:.3g} ms"
 
 
 def size(count: int) -> str:
@@ -69,7 +87,7 @@ def size(count: int) -> str:
     return f"{count} bytes"
 
 
-_templates.filters |= {"ago": ago, "size": size}
+_templates.filters |= {"ago": ago, "until": until, "seconds": seconds, "size": size}
 
 
 @routes.get(SIGN_IN)
@@ -199,6 +217,11 @@ def _render(
         status=status,
         headers={"Content-Security-Policy": policy, **_HEADERS},
     )
+
+
+def fragment(template: str, **values: object) -> str:
+    """A part of a page, for one that is open."""
+    return _templates.get_template(template).render(values)
 
 
 def _local_path(url: str) -> str:

@@ -9,95 +9,43 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
-from functools import lru_cache, wraps
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 from weakref import WeakSet
 
 import aiohttp
 from aiohttp import HttpVersion11, WSCloseCode, web
-from multidict import CIMultiDict, MultiMapping
+from multidict import CIMultiDict
 from yarl import URL
 
 from local_connect.access import rights
 from local_connect.access.addresses import DASHBOARD
-from local_connect.access.identity import (
-    KEY_HEADERS,
-    Identities,
-    is_session,
-    wants_page,
-    without_session,
-)
-from local_connect.access.tokens import HEADERS as TOKEN_HEADERS
+from local_connect.access.identity import Identities, wants_page
 from local_connect.access.vanities import Vanities
 from local_connect.access.visitor_tokens import HEADER as SESSION_TOKEN_HEADER
 from local_connect.api.common import in_time
 from local_connect.errors import ApiError, Locked, NotDeployed, NotFound
+from local_connect.gateway import headers as rules
 from local_connect.gateway import websockets
+from local_connect.gateway.recorder import Recorder, Recording
 from local_connect.records.store import Bundle, Content, Store, User
 from local_connect.runtime.deploys import Deploys
+from local_connect.runtime.hits import Hits
 from local_connect.runtime.processes import ContentProcess, Launch, ProcessFailed, ProcessTooSlow
 from local_connect.runtime.upstream import Answer, BrokenOff, NotHttp, NotTaken, Unreachable
-
-CREDENTIALS_HEADER = "RStudio-Connect-Credentials"
-
-#: carries what the content process puts into the WSGI environ; see content/process.py
-ENVIRON_HEADER = "X-Local-Connect-Environ"
 
 _CONTENT = re.compile(
     r"(?P<mount>/content/(?P<guid>[0-9a-f-]{36})(?:/_bundle(?P<bundle>\d{1,18}))?)(?P<rest>/.*)?",
     re.ASCII,
 )
 
-#: Names, as WSGI folds them, that say something about the visitor, the address or
-#: the mount. A client's own copies are dropped.
-_DECIDED_HERE = re.compile(
-    r"RSTUDIO_CONNECT_.*|POSIT_CONNECT_.*|X_RSC_.*|X_LOCAL_CONNECT_.*"
-    r"|X_FORWARDED(_.*)?|FORWARDED|X_REAL_IP|X_ORIGINAL_.*|X_REWRITE_URL"
-    r"|X_SCRIPT_NAME|X_SCHEME|X_URL_SCHEME|X_HOST|PROXY|HOST"
-)
-
-#: of this connection only, never passed on (RFC 9110, 7.6.1)
-_HOP_BY_HOP = {
-    "CONNECTION",
-    "KEEP_ALIVE",
-    "PROXY_AUTHENTICATE",
-    "PROXY_AUTHORIZATION",
-    "PROXY_CONNECTION",
-    "TE",
-    "TRAILER",
-    "TRANSFER_ENCODING",
-    "UPGRADE",
-    # answered here, before the body is read
-    "EXPECT",
-}
-
-#: Headers of an answer that would reach beyond the content's own pages: to other content,
-#: which shares its origin, or to the visitor's session here.
-_KEPT_BACK = {"SERVICE_WORKER_ALLOWED", "CROSS_ORIGIN_OPENER_POLICY", "CLEAR_SITE_DATA"}
-
 #: methods of requests that say nothing of their body where they have none
 _WITHOUT_BODY = {"GET", "HEAD", "OPTIONS", "TRACE"}
 
-#: how a request is framed is said anew, whatever of it the client has in `Connection`
-_NOT_PASSED_ON = _HOP_BY_HOP | {"CONTENT_LENGTH"}
 
-_NOT_PASSED_BACK = _HOP_BY_HOP | _KEPT_BACK | websockets.HANDSHAKE
-
-#: headers that may hold the viewer's API key; another kind of authorization is for the app
-_KEY_HEADERS = {header.upper().replace("-", "_") for header in KEY_HEADERS}
-
-_TOKEN_HEADERS = {header.upper().replace("-", "_") for header in TOKEN_HEADERS}
-
-#: How a value that holds an API key begins, with or without the space that belongs there: one
-#: is for this server, even if it is not written well enough to be taken.
-_KEY_SCHEME = re.compile(r"\W*key\b", re.IGNORECASE)
-
-#: characters of the names of headers that are remembered
-_USUAL = 64
-
-T = TypeVar("T")
+#: counted as the status of an answer that its client did not wait for, as nginx has it
+_WENT_AWAY = 499
 
 
 class Target(NamedTuple):
@@ -121,15 +69,19 @@ class Gateway:
         identities: Identities,
         vanities: Vanities,
         deploys: Deploys,
+        hits: Hits,
         failures: Mapping[str, str],
         credentials_use_guid: bool,
+        recorder: Recorder | None,
     ) -> None:
         self._store = store
         self._identities = identities
         self._vanities = vanities
         self._deploys = deploys
+        self._hits = hits
         self._failures = failures
         self._credentials_use_guid = credentials_use_guid
+        self._recorder = recorder
         #: of visitors, as long as they are open
         self._sockets: WeakSet[web.WebSocketResponse] = WeakSet()
 
@@ -153,25 +105,87 @@ class Gateway:
 
         `base` is the scheme and the host by which the visitor knows this server.
         """
+        content = self._store.content(target.guid)
+        if content is None:
+            raise NotFound("There is no content at this address.")
+        status = _WENT_AWAY
+        try:
+            answer = await self._recorded(request, target, content, base)
+            status = answer.status
+        except ApiError as refusal:
+            status = refusal.status
+            raise
+        except Exception:
+            status = 500
+            raise
+        finally:
+            self._hits.answers[content.guid, status] += 1
+        return answer
+
+    async def _recorded(
+        self, request: web.Request, target: Target, content: Content, base: str
+    ) -> web.StreamResponse:
+        """The same, which the recorder is told of, if there is one."""
+        if self._recorder is None:
+            return await self._answer(request, target, content, base, None)
+        recording = self._recorder.begin(
+            target.guid, target.mount, request.method, request.raw_path, request.headers
+        )
+        try:
+            response = await self._answer(request, target, content, base, recording)
+            recording.status = response.status
+            return response
+        except ApiError as refusal:
+            recording.status = refusal.status
+            recording.error = refusal.error
+            raise
+        finally:
+            recording.end()
+
+    async def _answer(
+        self,
+        request: web.Request,
+        target: Target,
+        content: Content,
+        base: str,
+        recording: Recording | None,
+    ) -> web.StreamResponse:
+        """The same; what happens is noted in `recording`, if there is one."""
         if request.method == "CONNECT":
             raise ApiError("This server makes no tunnels.", status=405)
         expected = request.headers.get("Expect", "100-continue")
         if expected.lower() != "100-continue":
             raise ApiError(f"This server does not meet the expectation {expected!r}.", status=417)
         viewer = self._identities.from_request(request)
-        content, bundle_id = self._open(request, target, viewer)
+        if recording:
+            recording.viewer = viewer
+        bundle_id = self._open(request, target, content, viewer)
         if not target.inside:
             query = request.raw_path.partition("?")[2]
             location = f"{base}{target.mount}/" + (f"?{query}" if query else "")
             return web.Response(status=308, headers={"Location": location})
-        headers = self._headers(request, base, target, viewer)
+        if target.bundle_id is None:
+            self._hits.add(
+                content.guid,
+                bundle_id,
+                viewer.guid if viewer else None,
+                request.raw_path[len(target.mount) :],
+                request.headers,
+            )
+        signed = self._identities.tokens.named_by(request)
+        headers = self._headers(request, base, target, viewer, signed=signed)
+        if recording:
+            recording.headers = headers
+            recording.signed = signed
         for _ in range(2):
             process = await self._process(content.guid, bundle_id)
             process.begin()
+            if recording:
+                recording.ask(process.launch)
             try:
                 if process.launch.is_asgi and websockets.is_handshake(request):
-                    return await self._connect(request, process, headers, target.mount)
-                return await _proxy(request, process, headers, target.mount)
+                    return await self._connect(request, process, headers, target.mount, recording)
+                return await _proxy(request, process, headers, target.mount, recording)
             except (Unreachable, aiohttp.ClientConnectorError):
                 # it ended in this moment and was sent nothing, so another can take over
                 process.lost = True
@@ -180,16 +194,13 @@ class Gateway:
         raise ApiError("The app's process ends as soon as it has started.", status=502)
 
     def _open(
-        self, request: web.Request, target: Target, viewer: User | None
-    ) -> tuple[Content, int]:
-        """The content and the bundle that the visitor gets, if they may.
+        self, request: web.Request, target: Target, content: Content, viewer: User | None
+    ) -> int:
+        """The bundle that the visitor gets, if they may.
 
         A person in a browser does not get watched content whose newest deployment failed: they
         are told, as they may well be its author, who would otherwise look at the old version.
         """
-        content = self._store.content(target.guid)
-        if content is None:
-            raise NotFound("There is no content at this address.")
         rights.check_open(viewer, content)
         if content.locked:
             raise Locked(content.locked_message or "This content is locked.")
@@ -211,7 +222,7 @@ class Gateway:
                 "Nothing has been deployed to this content yet. "
                 f"{DASHBOARD}apps/{content.guid}/ shows what was tried."
             )
-        return content, bundle_id
+        return bundle_id
 
     async def _process(self, guid: str, bundle_id: int) -> ContentProcess:
         try:
@@ -224,14 +235,20 @@ class Gateway:
             ) from failure
 
     def _headers(
-        self, request: web.Request, base: str, target: Target, viewer: User | None
+        self,
+        request: web.Request,
+        base: str,
+        target: Target,
+        viewer: User | None,
+        *,
+        signed: bool,
     ) -> list[tuple[str, str]]:
         """What the process gets: the client's own headers, less those that are decided here."""
-        headers = _from_client(request, signed=self._identities.tokens.named_by(request))
-        headers += _place(base, target.guid, target.mount, *_client(request))
+        headers = rules.from_visitor(request.headers, signed=signed)
+        headers += rules.place(base, target.guid, target.mount, *_client(request))
         headers.append(("X-RSC-Request", f"{base}{request.raw_path}"))
         if viewer:
-            headers.append((CREDENTIALS_HEADER, self._credentials(viewer)))
+            headers.append((rules.CREDENTIALS_HEADER, self._credentials(viewer)))
             token = self._identities.session_token(viewer, target.guid)
             headers.append((SESSION_TOKEN_HEADER, token))
         return headers
@@ -250,6 +267,7 @@ class Gateway:
         process: ContentProcess,
         headers: list[tuple[str, str]],
         mount: str,
+        recording: Recording | None,
     ) -> web.StreamResponse:
         """Give the visitor a WebSocket to the app, if that accepts it, until either ends it."""
         launch = process.launch
@@ -259,7 +277,7 @@ class Gateway:
                     websockets.opened(
                         process.socket_path,
                         URL(f"http://content{request.raw_path}", encoded=True),
-                        headers=_for_handshake(headers),
+                        headers=rules.for_handshake(headers),
                         protocols=websockets.protocols(request),
                         connection_timeout=launch.connection_timeout,
                     )
@@ -283,7 +301,9 @@ class Gateway:
                 compress=False,
                 max_msg_size=websockets.MESSAGE_BYTES,
             )
-            for name, text in _answered(answered, mount):
+            if recording:
+                recording.answer(101, answered)
+            for name, text in rules.answered(answered, mount):
                 visitor.headers.add(name, text)
             self._sockets.add(visitor)
             await visitor.prepare(request)
@@ -297,15 +317,21 @@ class Gateway:
 
 
 async def _proxy(
-    request: web.Request, process: ContentProcess, headers: list[tuple[str, str]], mount: str
+    request: web.Request,
+    process: ContentProcess,
+    headers: list[tuple[str, str]],
+    mount: str,
+    recording: Recording | None,
 ) -> web.StreamResponse:
     """Give the visitor the process's answer, or raise an `ApiError` that says why there is none."""
     launch = process.launch
     lines = [f"{name}: {value}" for name, value in headers]
-    body = _body(request, launch.read_timeout) if request.body_exists else None
+    body = _body(request, launch.read_timeout, recording) if request.body_exists else None
     length = request.content_length
     if body is None and request.method not in _WITHOUT_BODY:
         length = 0
+    if recording:
+        recording.length = length
     try:
         answer = await process.upstream.ask(
             request.method, request.raw_path.partition("#")[0], lines, body, length
@@ -320,8 +346,10 @@ async def _proxy(
             f"The app's {did} without an answer; this server's terminal shows what it printed.",
             status=502,
         ) from error
+    if recording:
+        recording.answer(answer.status, answer.headers)
     async with answer:
-        return await _pass_on(request, answer, process, mount)
+        return await _pass_on(request, answer, process, mount, recording)
 
 
 def _not_taken(launch: Launch) -> ApiError:
@@ -333,15 +361,20 @@ def _not_taken(launch: Launch) -> ApiError:
 
 
 async def _pass_on(
-    request: web.Request, answer: Answer, process: ContentProcess, mount: str
+    request: web.Request,
+    answer: Answer,
+    process: ContentProcess,
+    mount: str,
+    recording: Recording | None,
 ) -> web.StreamResponse:
     """Give the client the process's answer: as it comes, or in one piece if it came in one."""
-    status, reason = answer.status, _printable(answer.reason)
-    headers = CIMultiDict(_answered(answer.headers, mount))
+    status, reason = answer.status, rules.printable(answer.reason)
+    headers = CIMultiDict(rules.answered(answer.headers, mount))
     if answer.is_whole:
-        whole = web.Response(
-            status=status, reason=reason, headers=headers, body=await answer.read()
-        )
+        body = await answer.read()
+        if recording:
+            recording.keep_answer(body)
+        whole = web.Response(status=status, reason=reason, headers=headers, body=body)
         if "Content-Length" not in headers and request.version >= HttpVersion11:
             # the app has not said it, and the client need not see how the answer came
             whole.enable_chunked_encoding()
@@ -350,9 +383,13 @@ async def _pass_on(
     await response.prepare(request)
     try:
         while piece := await answer.read():
+            if recording:
+                recording.keep_answer(piece)
             await response.write(piece)
         await response.write_eof()
     except (BrokenOff, NotHttp, ApiError) as error:
+        if recording:
+            recording.error = "The answer was broken off."
         if not isinstance(error, ApiError):
             await process.ends()
         # the answer has begun, so all that is left is to end the connection short,
@@ -362,167 +399,19 @@ async def _pass_on(
     return response
 
 
-def _answered(headers: MultiMapping[str], mount: str) -> Iterator[tuple[str, str]]:
-    """The headers of an answer of the app's that may pass."""
-    named = _named_in_connection(headers)
-    for name, value in headers.items():
-        folded = _folded(name)
-        if folded in _NOT_PASSED_BACK or (named and name.upper() in named):
-            continue
-        text = _printable(value)
-        if folded == "SET_COOKIE":
-            text = _below(mount, text)
-            if not text:
-                continue
-        yield name, text
-
-
-def _from_client(request: web.Request, *, signed: bool) -> list[tuple[str, str]]:
-    """The client's headers that may pass, cookies joined into one as HTTP/1.1 has it.
-
-    `signed` says that headers of a signature are for this server, and not for the app.
-    """
-    named = _named_in_connection(request.headers)
-    passed = []
-    cookies = []
-    for name, value in request.headers.items():
-        folded = _folded(name)
-        if (
-            _is_ours(name)
-            or (named and name.upper() in named)
-            or (folded in _KEY_HEADERS and _KEY_SCHEME.match(value))
-            or (signed and folded in _TOKEN_HEADERS)
-        ):
-            continue
-        if folded == "COOKIE":
-            cookies.append(value)
-        else:
-            passed.append((name, value))
-    if cookies and (cookie := without_session("; ".join(cookies))):
-        passed.append(("Cookie", cookie))
-    return passed
-
-
-def _remembered(function: Callable[[str], T]) -> Callable[[str], T]:
-    """What a function makes of the names of headers, of which there are few; long ones are odd."""
-    known = lru_cache(maxsize=1024)(function)
-
-    @wraps(function)
-    def remembering(name: str) -> T:
-        return known(name) if len(name) <= _USUAL else function(name)
-
-    return remembering
-
-
-@_remembered
-def _folded(name: str) -> str:
-    """A header's name as WSGI folds it."""
-    return name.upper().replace("-", "_")
-
-
-@_remembered
-def _is_ours(name: str) -> bool:
-    """Whether a header of a client's is of its connection here, or says what is decided here.
-
-    WSGI cannot tell A_B from A-B, so no name with an underscore passes.
-    """
-    folded = _folded(name)
-    return "_" in name or folded in _NOT_PASSED_ON or bool(_DECIDED_HERE.fullmatch(folded))
-
-
-@lru_cache(maxsize=1024)
-def _place(
-    base: str, guid: str, mount: str, address: str, port: str
-) -> tuple[tuple[str, str], ...]:
-    """What the process gets to know of where it is, and of where its client is."""
-    origin = URL(base)
-    environ = {
-        "SCRIPT_NAME": mount,
-        "SERVER_NAME": origin.host,
-        "SERVER_PORT": str(origin.port),
-        "REMOTE_ADDR": address,
-        "REMOTE_HOST": address,
-        "REMOTE_PORT": port,
-        "wsgi.url_scheme": origin.scheme,
-    }
-    return (
-        ("Host", base.partition("//")[2]),
-        ("RStudio-Connect-App-Base-URL", f"{base}/content/{guid}"),
-        (ENVIRON_HEADER, json.dumps(environ)),
-    )
-
-
-def _for_handshake(headers: list[tuple[str, str]]) -> CIMultiDict[str]:
-    """The same for the handshake of a WebSocket, which aiohttp's client writes.
-
-    It makes headers of its own for that. It takes two names that differ in case for two headers
-    and keeps the last. And it writes text as UTF-8, so headers whose bytes are not UTF-8 go by
-    another way, as WSGI has them.
-    """
-    written: CIMultiDict[str] = CIMultiDict()
-    for name, value in headers:
-        if _folded(name) not in websockets.HANDSHAKE:
-            written.add(name.lower(), value)
-    undecoded = {name for name, value in written.items() if _printable(value) != value}
-    environ = {
-        "CONTENT_TYPE" if name == "content-type" else f"HTTP_{name.upper().replace('-', '_')}": (
-            ", ".join(written.popall(name)).encode("utf-8", "surrogateescape").decode("latin-1")
-        )
-        for name in undecoded
-    }
-    written[ENVIRON_HEADER] = json.dumps({**environ, **json.loads(written[ENVIRON_HEADER])})
-    return written
-
-
 def _client(request: web.Request) -> tuple[str, str]:
     """The address and the port of the client."""
     peer = request.get_extra_info("peername")
     return (peer[0], str(peer[1])) if isinstance(peer, tuple) else ("", "")
 
 
-def _named_in_connection(headers: MultiMapping[str]) -> set[str]:
-    """Further headers that are of this connection only, in upper case."""
-    if "Connection" not in headers:
-        return set()
-    return {
-        name.strip().upper() for value in headers.getall("Connection") for name in value.split(",")
-    }
-
-
-def _below(mount: str, cookie: str) -> str:
-    """A `Set-Cookie` that reaches the content only: its path is the mount or lies below it.
-
-    Empty for a cookie that poses as the session of a server such as this.
-    """
-    pair, *attributes = (part.strip() for part in cookie.split(";"))
-    # a browser sends a cookie with no name, `=x=y`, back as `x=y`
-    if is_session(pair.lstrip("= \t").partition("=")[0].strip()):
-        return ""
-    path = f"{mount}/"
-    kept = []
-    for attribute in attributes:
-        name, _, value = attribute.partition("=")
-        if name.strip().lower() == "path":
-            path = value.strip() if value.strip().startswith(f"{mount}/") else f"{mount}/"
-        elif name.strip().lower() != "domain":
-            kept.append(attribute)
-    return "; ".join((pair, f"Path={path}", *kept))
-
-
-def _printable(value: str) -> str:
-    """A header's text as UTF-8: bytes that are not UTF-8 are read as Latin-1, as HTTP has it."""
-    if value.isascii():
-        return value
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return value.encode("utf-8", "surrogateescape").decode("latin-1")
-    return value
-
-
-async def _body(request: web.Request, seconds: float) -> AsyncIterator[bytes]:
+async def _body(
+    request: web.Request, seconds: float, recording: Recording | None
+) -> AsyncIterator[bytes]:
     """The request's body as it comes, asked for first where the client waits for that."""
     if request.transport and "Expect" in request.headers and request.version >= HttpVersion11:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     while piece := await in_time(request.content.readany(), seconds):
+        if recording:
+            recording.keep_body(piece)
         yield piece

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -199,6 +199,11 @@ class Processes:
         launch = self._by_key.get(api_key)
         return launch.content_guid if launch else None
 
+    def secrets(self) -> Iterator[str]:
+        """The keys and tokens of what runs, to be kept out of what is shown."""
+        yield from self._by_key
+        yield from self._by_token
+
     def content_of_token(self, token: str) -> str | None:
         """The GUID of the content whose running process has this content session token."""
         launch = self._by_token.get(token)
@@ -208,6 +213,10 @@ class Processes:
         """The process of a bundle that the next request goes to, if any runs."""
         pool = self._pools.get(bundle_id)
         return pool.pick() if pool else None
+
+    def alive(self) -> list[ContentProcess]:
+        """The processes of all content that take requests."""
+        return [process for pool in self._pools.values() for process in pool.alive]
 
     def state(self, bundle_id: int) -> str:
         """Whether a bundle is `live`, `starting`, `failed` or `idle`."""

@@ -84,6 +84,13 @@ def test_requests_and_settings(local_connect, mine):
     assert "POST" in api.options().headers["Allow"]
     assert api.get(as_user=None).status_code == 401
     assert local_connect.request("GET", "/mine/", as_user="pavel").json()["mount"] == "/mine"
+    last = api.requests[-1]
+    assert (last.visitor, last.method, last.path, last.status) == ("pavel", "GET", "/mine/", 200)
+    assert last.received["RStudio-Connect-Credentials"] == '{"user": "pavel", "groups": ["staff"]}'
+    assert last.sent["Authorization"] == "Key (hidden)"
+    assert "Authorization" in last.dropped and "RStudio-Connect-Credentials" in last.set
+    posted = next(one for one in api.requests if one.method == "POST")
+    assert posted.body == "x" and '"mount"' in posted.answer
     assert api.call("GET", "")["max_processes"] == 1
     assert api.owner == "pavel"
     assert "started as service" in api.logs

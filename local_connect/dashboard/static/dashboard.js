@@ -70,13 +70,31 @@ function addLines(log, lines) {
   if (atEnd) log.scrollTop = log.scrollHeight;
 }
 
+function addRequests(list, rows) {
+  list.querySelector("[data-empty]")?.remove();
+  for (const { number, row } of rows) {
+    const known = list.querySelector(`[data-number="${number}"]`);
+    list.insertAdjacentHTML("afterbegin", row);
+    const added = list.firstElementChild;
+    if (!known) continue;
+    if (known.hasAttribute("aria-current")) added.setAttribute("aria-current", "true");
+    known.replaceWith(added);
+  }
+}
+
 function watch() {
-  const { token, guid } = document.body.dataset;
+  const { token, guid, requests, underWay } = document.body.dataset;
   const log = document.querySelector(".log");
   if (log) log.scrollTop = log.scrollHeight;
   if (!token) return;
   const query = new URLSearchParams({ token });
   if (guid) query.set("guid", guid);
+  if (requests !== undefined) {
+    for (const [name, value] of new URLSearchParams(location.search)) query.set(name, value);
+    query.set("requests", "");
+    query.set("from", requests);
+    query.set("under_way", underWay);
+  }
   if (log?.dataset.log) {
     query.set("log", log.dataset.log);
     query.set("from", log.dataset.lines);
@@ -90,6 +108,8 @@ function watch() {
       badge.dataset.state = badge.textContent = state;
     }
   });
+  const list = document.querySelector(".requests");
+  news.addEventListener("requests", (event) => addRequests(list, JSON.parse(event.data)));
   news.addEventListener("reset", () => log.replaceChildren());
   news.addEventListener("lines", (event) => addLines(log, JSON.parse(event.data)));
   // how it ended is for the server to say
@@ -97,8 +117,8 @@ function watch() {
     news.close();
     location.replace(`${location.pathname}?log=${log.dataset.log}`);
   });
-  // to connect again would be to begin at the first line again
-  if (log?.dataset.log) news.addEventListener("error", () => news.close());
+  // to connect again would be to begin at the first line, or request, again
+  if (log?.dataset.log || list) news.addEventListener("error", () => news.close());
 }
 
 followHash();
