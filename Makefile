@@ -8,6 +8,7 @@ ARGS ?=
 # not from the environment, where others have a NAME
 NAME :=
 FROM :=
+TAG :=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -24,7 +25,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help gallery check test test-wheel test-lowest coverage fuzz soak bench bench-smoke deploy verify new screenshots sync manifests lint requirements \
-	cassandra clean $(EXAMPLES:%=deploy-%) $(EXAMPLES:%=run-%)
+	cassandra release-notes clean $(EXAMPLES:%=deploy-%) $(EXAMPLES:%=run-%)
 
 help: ## this list
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
@@ -115,6 +116,9 @@ lint: $(READY) ## style, types, and which package imports which
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+
+release-notes: $(READY) ## what CHANGELOG.md has of a version, for its release: TAG=v0.1.0
+	@$(BIN)/python -m scripts.release "$(TAG)"
 
 requirements: $(READY) ## pins of the development environment, from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
