@@ -13,7 +13,7 @@ from benchmarks.memory import NOT_HERE, can_measure, processor_seconds
 from benchmarks.servers import bare, load_content, nginx, publish, serving, socket_of
 from tests.catalogue import EXAMPLES
 from tests.deployed import Content
-from tests.servers import LocalConnect
+from tests.servers import LocalConnect, running_server
 
 #: what the gallery serves: a list of greetings
 LISTED = next(example for example in EXAMPLES if example.has("list"))
@@ -29,7 +29,8 @@ at 16 connections a delay is 16 requests' worth of work. All processes share the
 what the gateway takes of them, the content does not have. The ratio can come out above 1: it is
 likely that a generator which sleeps between answers costs the process more to wake than a gateway
 that is busy, and which process is on which core moves a round by a third, too. The gateway's
-processor time is what stays the same when others use the machine.
+processor time is what stays the same when others use the machine. What it takes to record requests
+is that of two servers, one of them with `--no-requests`.
 """
 
 
@@ -48,6 +49,8 @@ def measure(scale: Scale, work: Path, server: LocalConnect) -> Family:
     figures += _compare(
         LISTED.directory, scale, listed, LISTED.list or "", {}, min(scale.rounds, 3)
     )
+    if can_measure():
+        figures.append(_recording(scale, work, content))
     reasons = (missing, "" if can_measure() else NOT_HERE)
     return Family("The gateway", HOW, tuple(figures), tuple(filter(None, reasons)))
 
@@ -124,6 +127,33 @@ def _compare(
     return figures + [
         Figure(f"{name}: {way}", "requests/s", values) for way, values in rates.items()
     ]
+
+
+def _recording(scale: Scale, work: Path, recorded: Content) -> Figure:
+    """What it costs to keep the last requests: a server that does, and one that does not."""
+    with running_server(work / "unrecorded", "--no-requests") as server:
+        contents = {
+            "recorded": recorded,
+            "not recorded": publish(server, bare(work / "unrecorded-app"), max_processes=1),
+        }
+
+        def worked(content: Content) -> float:
+            """The processor time of the gateway for a request."""
+            here = ("127.0.0.1", content.server.client.base_url.port or 80)
+            before = processor_seconds(content.server.process.pid)
+            found = load(here, content.path, scale.seconds)
+            return (processor_seconds(content.server.process.pid) - before) / found.requests
+
+        for content in contents.values():
+            worked(content)
+        ways = {name: partial(worked, content) for name, content in contents.items()}
+        found = side_by_side("gateway, recording", scale.rounds, ways)
+    return ratio(
+        "bare Flask: processor time of the gateway, with requests recorded over without",
+        found["recorded"],
+        found["not recorded"],
+        Target("≤", 1.05),
+    )
 
 
 def _added(through: tuple[Load, ...], straight: tuple[Load, ...], part: str) -> tuple[float, ...]:
