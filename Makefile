@@ -13,10 +13,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 GALLERY := $(BIN)/python -m scripts
+# the line of --progress in place of pytest's dots and percents
+SUITE := -n 4 --dist worksteal --progress --override-ini console_output_style=classic
 EXAMPLES := $(shell sed -n 's/^\[\(.*\)\]$$/\1/p' gallery.toml)
 
 export RSCONNECT_DISABLE_VERSION_CHECK := 1
 export UV_PYTHON_DOWNLOADS := never
+# with it, each of the many Pythons that run here would compile all that it reads
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help gallery check test coverage fuzz soak bench bench-smoke deploy verify new screenshots sync manifests lint requirements \
@@ -32,14 +36,14 @@ gallery: $(READY) ## local Connect with every example deployed by rsconnect (POR
 	@$(BIN)/local-connect --port $(PORT) -- $(GALLERY) up
 
 test: $(READY) ## everything (ARGS="--target process -k console" narrows it)
-	@$(BIN)/pytest -n 4 --dist worksteal $(ARGS)
+	@$(BIN)/pytest $(SUITE) $(ARGS)
 
 check: lint ## what takes less than a minute: style, types, and the tests that start nothing
 	@$(BIN)/pytest -q -m quick $(ARGS)
 
 coverage: $(READY) ## which lines and branches the tests do not run, in the processes that they start too
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -n 4 --dist worksteal $(ARGS)
+	@$(BIN)/coverage run -m pytest $(SUITE) $(ARGS)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 

@@ -28,12 +28,17 @@ process of its own each time.
 """
 
 
+def by_time(one: tuple[float, float], other: tuple[float, float]) -> float:
+    """How much longer one way took than another."""
+    return one[0] / other[0]
+
+
 def measure(scale: Scale, _work: Path, server: LocalConnect) -> Family:
     if reason := services.missing("cassandra"):
         return Family(TITLE, HOW, (), (reason,))
     example = next(example for example in EXAMPLES if "cassandra" in example.services)
     python = python_of(publish(server, example.path))
-    asks, rows = (2000, 100_000) if scale.stream > MIB else (20, 2000)
+    asks, rows = (2000, 100_000) if scale.gallery else (20, 2000)
     progress("cassandra: starting a node")
     with services.started("cassandra") as variables:
 
@@ -59,7 +64,7 @@ def measure(scale: Scale, _work: Path, server: LocalConnect) -> Family:
             **{way: partial(ask, way, str(asks)) for way in ("prepared", "unprepared")},
             **{way: partial(ask, way) for way in ("streamed", "gathered")},
         }
-        found = side_by_side("cassandra", scale.rounds, ways)
+        found = side_by_side("cassandra", scale, ways, by_time)
     took = {way: tuple(seconds for seconds, _ in each) for way, each in found.items()}
     grew = {way: tuple(grown for _, grown in each) for way, each in found.items()}
     figures = [

@@ -5,17 +5,17 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from benchmarks.load import CONNECTIONS
+from benchmarks.load import CONNECTIONS, by_rate, load
 from benchmarks.measure import Family, Figure, Scale, Target, ratio, side_by_side
 from benchmarks.servers import (
     APPS,
     THREADS,
     bare,
+    content_headers,
     load_content,
     peers,
     publish,
     serving,
-    socket_of,
     waitress,
 )
 from tests.servers import LocalConnect
@@ -33,18 +33,15 @@ request whatever the app does.
 def measure(scale: Scale, work: Path, server: LocalConnect) -> Family:
     python = peers(work / "peers")
     content = publish(server, bare(work / "content-server"), max_processes=1)
-    mount = content.path.removesuffix("/")
     at = work / "waitress.sock"
     with serving(waitress(python, at), APPS, at):
         ways = {
-            "content process": partial(
-                load_content, socket_of(content), "/", scale.seconds, mount=mount
-            ),
-            "waitress alone": partial(load_content, at, "/", scale.seconds),
+            "content process": partial(load_content, content, "", scale.seconds),
+            "waitress alone": partial(load, at, "/", scale.seconds, content_headers(content)),
         }
         for way in ways.values():
             way()
-        found = side_by_side("content server", scale.rounds, ways)
+        found = side_by_side("content server", scale, ways, by_rate)
     rates = {way: tuple(one.requests_per_second for one in found[way]) for way in found}
     figures = (
         ratio(

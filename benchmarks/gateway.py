@@ -1,16 +1,16 @@
-"""What the gateway costs: the same content, straight and through it."""
+"""What the gateway costs: the same content through it, and through nginx."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from benchmarks.load import CONNECTIONS, Load, load
-from benchmarks.measure import Family, Figure, Scale, Target, per_1000, ratio, side_by_side
+from benchmarks.load import CONNECTIONS, Load, by_rate, load
+from benchmarks.measure import Curves, Family, Figure, Scale, Target, per_1000, ratio, side_by_side
 from benchmarks.memory import NOT_HERE, can_measure, processor_seconds
-from benchmarks.servers import bare, load_content, nginx, publish, serving, socket_of
+from benchmarks.servers import bare, content_headers, nginx, publish, socket_of
+from local_connect.log import progress
 from tests.catalogue import EXAMPLES
 from tests.deployed import Content
 from tests.servers import LocalConnect, running_server
@@ -20,147 +20,153 @@ LISTED = next(example for example in EXAMPLES if example.has("list"))
 
 HOW = f"""
 Two contents, each deployed, open to everyone, and with one process: bare Flask with one route that
-answers a few bytes, so all that a proxy costs shows, and the list of {LISTED.directory}.
-{CONNECTIONS} connections that stay open ask without a pause: straight at the process's Unix socket,
-through the gateway, and for bare Flask through nginx (one worker) in front of the same socket. The
-load comes from the benchmark's own generator on all ways, as content processes listen on
-Unix sockets only, which wrk does not speak. Delays are those of the requests of the same loads, so
-at 16 connections a delay is 16 requests' worth of work. All processes share the machine's cores:
-what the gateway takes of them, the content does not have. The ratio can come out above 1: it is
-likely that a generator which sleeps between answers costs the process more to wake than a gateway
-that is busy, and which process is on which core moves a round by a third, too. The gateway's
-processor time is what stays the same when others use the machine. What it takes to record requests
-is that of two servers, one of them with `--no-requests`.
+answers a few bytes, so all that a proxy costs shows, and the list of {LISTED.directory}. Each is
+asked through the gateway, and through nginx (one worker, connections to the process kept) in front
+of the same process. nginx is told to send the headers that the gateway would send, and knows
+nothing else of the gateway's work: who the visitor is, what they may, which process is to answer.
+
+Requests/s are those of {CONNECTIONS} connections that stay open and ask without a pause. All
+processes and the generator share the machine's cores, so what a proxy takes, the content does not
+have; processor time for a request is what stays the same when others use the machine. Delays are
+those of one connection that asks one request after the other, so that nothing waits but for work.
+What it takes to record requests is shown by a second server, with `--no-requests`.
 """
 
 
 def measure(scale: Scale, work: Path, server: LocalConnect) -> Family:
-    content = publish(server, bare(work / "gateway"), max_processes=1)
-    with ExitStack() as stack:
-        at = work / "nginx.sock"
-        command, missing = nginx(work / "nginx", at, socket_of(content))
-        ways: dict[str, Callable[[], Load]] = {}
-        if command:
-            stack.enter_context(serving(command, work, at))
-            mount = content.path.removesuffix("/")
-            ways["nginx"] = partial(load_content, at, "/", scale.seconds, mount=mount)
-        figures = _compare("bare Flask", scale, content, "", ways, scale.rounds)
-    listed = publish(server, LISTED.path, max_processes=1)
-    figures += _compare(
-        LISTED.directory, scale, listed, LISTED.list or "", {}, min(scale.rounds, 3)
-    )
-    if can_measure():
-        figures.append(_recording(scale, work, content))
-    reasons = (missing, "" if can_measure() else NOT_HERE)
-    return Family("The gateway", HOW, tuple(figures), tuple(filter(None, reasons)))
-
-
-def _compare(
-    name: str,
-    scale: Scale,
-    content: Content,
-    path: str,
-    others: dict[str, Callable[[], Load]],
-    rounds: int,
-) -> list[Figure]:
-    """One content: straight, through the gateway, and by other ways."""
-    server = content.server
-    here = ("127.0.0.1", server.client.base_url.port or 80)
-    mount = content.path.removesuffix("/")
-    worked: list[float] = []
-
-    def through_gateway() -> Load:
-        before = processor_seconds(server.process.pid) if can_measure() else 0.0
-        found = load(here, content.path + path, scale.seconds)
-        if can_measure():
-            took = processor_seconds(server.process.pid) - before
-            worked.append(1000 * took / found.requests)
-        return found
-
-    upstream = socket_of(content)
-    ways: dict[str, Callable[[], Load]] = {
-        "straight": partial(load_content, upstream, f"/{path}", scale.seconds, mount=mount),
-        "gateway": through_gateway,
-        **others,
+    contents = {
+        "bare Flask": (publish(server, bare(work / "gateway"), max_processes=1), ""),
+        LISTED.directory: (publish(server, LISTED.path, max_processes=1), LISTED.list or ""),
     }
-    for ask in ways.values():
-        ask()
-    worked.clear()
-    found = side_by_side(f"gateway, {name}", rounds, ways)
-    rates = {way: tuple(one.requests_per_second for one in found[way]) for way in found}
-    straight, through = found["straight"], found["gateway"]
-    figures = [
-        ratio(
-            f"{name}: requests/s through the gateway, over straight",
-            rates["gateway"],
-            rates["straight"],
-            Target("≥", 0.9),
-        ),
-        Figure(
-            f"{name}: delay added at the median",
-            "ms",
-            _added(through, straight, "p50"),
-            Target("≤", 1),
-        ),
-        Figure(
-            f"{name}: delay added at the 99th percentile",
-            "ms",
-            _added(through, straight, "p99"),
-            Target("≤", 5),
-        ),
-    ]
-    for way in others:
-        figures += [
-            ratio(
-                f"{name}: requests/s through {way}, over straight", rates[way], rates["straight"]
-            ),
-            Figure(
-                f"{name}: delay that {way} adds at the median",
-                "ms",
-                _added(found[way], straight, "p50"),
-            ),
+    figures: list[Figure] = []
+    missing: list[str] = [] if can_measure() else [NOT_HERE]
+    for name, (content, path) in contents.items():
+        with ExitStack() as stack:
+            proxy = nginx(
+                stack, work / f"nginx-{content.guid}", socket_of(content), content_headers(content)
+            )
+            if proxy is None:
+                return Family("The gateway", HOW, (), ("nginx is not installed.",))
+            figures += _compare(name, scale, content, path, proxy)
+    if can_measure():
+        figures.append(_recording(scale, work, contents["bare Flask"][0]))
+    curves = _visitors(scale, *contents["bare Flask"])
+    return Family("The gateway", HOW, tuple(figures), tuple(missing), curves)
+
+
+def _visitors(scale: Scale, content: Content, path: str) -> tuple[Curves, ...]:
+    """Requests/s and delays, as those who ask at a time become more."""
+    here = ("127.0.0.1", content.server.client.base_url.port or 80)
+    found: dict[float, list[Load]] = {}
+    for visitors in scale.visitors:
+        progress(f"gateway: {visitors} at a time")
+        found[visitors] = [
+            load(here, content.path + path, scale.seconds, connections=visitors)
+            for _ in range(min(scale.rounds, 3))
         ]
-    if worked:
-        figures.append(
-            Figure(f"{name}: processor time of the gateway for a request", "ms", tuple(worked))
-        )
-    return figures + [
-        Figure(f"{name}: {way}", "requests/s", values) for way, values in rates.items()
-    ]
+    rates = {at: tuple(one.requests_per_second for one in loads) for at, loads in found.items()}
+    delays = {
+        part: {at: per_1000(tuple(getattr(one, part) for one in found[at])) for at in found}
+        for part in ("p50", "p99")
+    }
+    across = "visitors that ask at a time, without a pause"
+    return (
+        Curves("visitors", "As visitors become more", across, "requests/s", {"bare Flask": rates}),
+        Curves("delays", "How long visitors wait", across, "milliseconds", delays),
+    )
+
+
+class _Way:
+    """One proxy under load, and the processor time that it took for a request in each round."""
+
+    def __init__(self, address: tuple[str, int], pid: int, path: str, scale: Scale) -> None:
+        self.pid = pid
+        self.many = partial(load, address, path, scale.seconds)
+        self.alone = partial(load, address, path, scale.seconds, connections=1)
+        self.worked: list[float] = []
+
+    def under_load(self) -> Load:
+        if not can_measure():
+            return self.many()
+        before = processor_seconds(self.pid)
+        found = self.many()
+        self.worked.append(1000 * (processor_seconds(self.pid) - before) / found.requests)
+        return found
 
 
 def _recording(scale: Scale, work: Path, recorded: Content) -> Figure:
     """What it costs to keep the last requests: a server that does, and one that does not."""
     with running_server(work / "unrecorded", "--no-requests") as server:
-        contents = {
-            "recorded": recorded,
-            "not recorded": publish(server, bare(work / "unrecorded-app"), max_processes=1),
-        }
-
-        def worked(content: Content) -> float:
-            """The processor time of the gateway for a request."""
+        other = publish(server, bare(work / "unrecorded-app"), max_processes=1)
+        ways = {}
+        for name, content in {"recorded": recorded, "not recorded": other}.items():
             here = ("127.0.0.1", content.server.client.base_url.port or 80)
-            before = processor_seconds(content.server.process.pid)
-            found = load(here, content.path, scale.seconds)
-            return (processor_seconds(content.server.process.pid) - before) / found.requests
-
-        for content in contents.values():
-            worked(content)
-        ways = {name: partial(worked, content) for name, content in contents.items()}
-        found = side_by_side("gateway, recording", scale.rounds, ways)
+            ways[name] = _Way(here, content.server.process.pid, content.path, scale)
+            ways[name].many()
+        under_load = {name: way.under_load for name, way in ways.items()}
+        side_by_side("gateway, recording", scale, under_load, by_rate)
     return ratio(
         "bare Flask: processor time of the gateway, with requests recorded over without",
-        found["recorded"],
-        found["not recorded"],
+        tuple(ways["recorded"].worked),
+        tuple(ways["not recorded"].worked),
         Target("≤", 1.05),
     )
 
 
-def _added(through: tuple[Load, ...], straight: tuple[Load, ...], part: str) -> tuple[float, ...]:
+def _compare(
+    name: str, scale: Scale, content: Content, path: str, beside: tuple[tuple[str, int], int]
+) -> list[Figure]:
+    """One content through the gateway and through nginx."""
+    server = content.server
+    here = ("127.0.0.1", server.client.base_url.port or 80)
+    ways = {
+        "gateway": _Way(here, server.process.pid, content.path + path, scale),
+        "nginx": _Way(*beside, content.path + path, scale),
+    }
+    for way in ways.values():
+        way.many()
+    found = side_by_side(
+        f"gateway, {name}",
+        scale,
+        {proxy: way.under_load for proxy, way in ways.items()},
+        by_rate,
+    )
+    alone = side_by_side(
+        f"delay, {name}", scale, {proxy: way.alone for proxy, way in ways.items()}, by_rate
+    )
+    rates = {
+        proxy: tuple(one.requests_per_second for one in loads) for proxy, loads in found.items()
+    }
+    figures = [
+        ratio(
+            f"{name}: requests/s through the gateway, over nginx",
+            rates["gateway"],
+            rates["nginx"],
+            Target("≥", 0.85),
+        ),
+        *(
+            Figure(
+                f"{name}: delay that the gateway adds over nginx, {part}",
+                "ms",
+                _added(alone["gateway"], alone["nginx"], part),
+                Target("≤", limit),
+            )
+            for part, limit in (("p50", 0.5), ("p99", 2))
+        ),
+    ]
+    for proxy, way in ways.items():
+        figures.append(Figure(f"{name}: {proxy}", "requests/s", rates[proxy]))
+        if way.worked:
+            what = f"{name}: processor time of {proxy} for a request"
+            figures.append(Figure(what, "ms", tuple(way.worked)))
+    return figures
+
+
+def _added(through: tuple[Load, ...], other: tuple[Load, ...], part: str) -> tuple[float, ...]:
     """Milliseconds that each round's requests took longer."""
     return per_1000(
         tuple(
-            getattr(one, part) - getattr(other, part)
-            for one, other in zip(through, straight, strict=True)
+            getattr(one, part) - getattr(another, part)
+            for one, another in zip(through, other, strict=True)
         )
     )

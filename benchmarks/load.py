@@ -41,8 +41,18 @@ class Load:
     p99: float
 
 
+def by_rate(one: Load, other: Load) -> float:
+    """How many requests one load had answered for each of another's."""
+    return one.requests_per_second / other.requests_per_second
+
+
 def load(
-    address: Address, path: str, seconds: float, headers: Mapping[str, str] | None = None
+    address: Address,
+    path: str,
+    seconds: float,
+    headers: Mapping[str, str] | None = None,
+    *,
+    connections: int = CONNECTIONS,
 ) -> Load:
     """Ask for the path on every connection as soon as the last answer is whole.
 
@@ -53,7 +63,7 @@ def load(
     request = "\r\n".join((*lines, "", "")).encode()
     with ExitStack() as stack:
         selector = stack.enter_context(selectors.DefaultSelector())
-        visitors = [_Visitor(stack.enter_context(_connect(address))) for _ in range(CONNECTIONS)]
+        visitors = [_Visitor(stack.enter_context(connect(address))) for _ in range(connections)]
         for visitor in visitors:
             selector.register(visitor.socket, selectors.EVENT_READ, visitor)
         begun = time.perf_counter()
@@ -76,7 +86,8 @@ class _Visitor:
         self.answer = b""
 
 
-def _connect(address: Address) -> socket.socket:
+def connect(address: Address) -> socket.socket:
+    """A new connection; raises `OSError` where nobody listens."""
     if isinstance(address, Path):
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(str(address))

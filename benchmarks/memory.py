@@ -9,9 +9,11 @@ import json
 import os
 import socket
 import tarfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from benchmarks.measure import Family, Figure, Scale, Target
+from benchmarks.measure import Curves, Family, Figure, Scale, Target, seconds
 from benchmarks.servers import APPS
 from local_connect.log import progress
 from tests.bundles import manifest_of
@@ -68,40 +70,63 @@ def _status(pid: int, name: str) -> int:
 def measure(scale: Scale, work: Path, _shared: LocalConnect) -> Family:
     if not can_measure():
         return Family("Large uploads and long answers", HOW, (), (NOT_HERE,))
-    archive = work / "large.tar.gz"
-    _write_bundle(archive, scale.upload)
-    rounds = min(scale.rounds, 3)
-    uploads, answers = [], []
+    archives = {size: work / f"{size}.tar.gz" for size in scale.uploads}
+    for size, archive in archives.items():
+        progress(f"memory: writing a bundle of {size} bytes")
+        _write_bundle(archive, size)
     with running_server(work / "memory") as server:
         content = create(server)
         streaming = publish(server, (APPS / "stream.py").read_text("utf-8"))
-        for number in range(rounds):
-            progress(f"memory: upload {number + 1} of {rounds}")
-            reset_peak(server.process.pid)
-            idle = resident(server.process.pid)
-            _upload(content, archive)
-            uploads.append((peak_after(server.process.pid) - idle) / MIB)
-        for number in range(rounds):
-            progress(f"memory: long answer {number + 1} of {rounds}")
-            reset_peak(server.process.pid)
-            idle = resident(server.process.pid)
-            _read(server, f"{streaming.path}{scale.stream}", scale.stream)
-            answers.append((peak_after(server.process.pid) - idle) / MIB)
-    figures = (
-        Figure(
-            f"a bundle of {scale.upload // MIB} MiB: memory above idle",
-            "MiB",
-            tuple(uploads),
-            Target("≤", 64),
-        ),
-        Figure(
-            f"an answer of {scale.stream // MIB} MiB: memory above idle",
-            "MiB",
-            tuple(answers),
-            Target("≤", 32),
-        ),
+        uploads = {
+            size: _watched(scale, server, f"upload of {size}", partial(_upload, content, archive))
+            for size, archive in archives.items()
+        }
+        answers = {
+            size: _watched(
+                scale,
+                server,
+                f"answer of {size}",
+                partial(_read, server, f"{streaming.path}{size}", size),
+            )
+            for size in scale.streams
+        }
+    largest, longest = scale.uploads[-1], scale.streams[-1]
+    figures = tuple(
+        Figure(what, "MiB", tuple(held for _, held in measured), Target("≤", 16))
+        for what, measured in (
+            (f"a bundle of {largest // MIB} MiB: memory above idle", uploads[largest]),
+            (f"an answer of {longest // MIB} MiB: memory above idle", answers[longest]),
+        )
     )
-    return Family("Large uploads and long answers", HOW, figures)
+    curves = tuple(
+        Curves(
+            name,
+            title,
+            f"MiB of {across}",
+            "seconds",
+            {line: {size / MIB: tuple(t for t, _ in each) for size, each in measured.items()}},
+        )
+        for name, title, across, line, measured in (
+            ("bundles", "As bundles become larger", "a bundle", "upload", uploads),
+            ("answers", "As answers become longer", "an answer", "to its last byte", answers),
+        )
+    )
+    return Family("Large uploads and long answers", HOW, figures, (), curves)
+
+
+def _watched(
+    scale: Scale, server: LocalConnect, what: str, work: Callable[[], None]
+) -> list[tuple[float, float]]:
+    """Seconds that the work takes each time, and MiB that the server then holds more at most."""
+    found = []
+    rounds = min(scale.rounds, 3)
+    for number in range(rounds):
+        progress(f"memory: {what} bytes, {number + 1} of {rounds}")
+        reset_peak(server.process.pid)
+        idle = resident(server.process.pid)
+        took = seconds(work)
+        found.append((took, (peak_after(server.process.pid) - idle) / MIB))
+    return found
 
 
 def _write_bundle(archive: Path, size: int) -> None:

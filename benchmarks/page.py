@@ -9,8 +9,10 @@ import re
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from benchmarks.measure import Family, Figure
+from benchmarks.pictures import shown
 from benchmarks.servers import find_nginx
 
 #: characters of a bar that just reaches the target, and at most
@@ -44,6 +46,14 @@ an app that imports faster would change that.
 
 `make gallery` takes what the processor has: 1.1 s for the server, half of it to read aiohttp and
 SQLAlchemy, 1.3 s for five rsconnect, 1.1 s for five apps, 0.4 s to read rsconnect, twice at once.
+"""
+
+INTRODUCTION = """\
+What the gateway, deployments and the examples cost. `make bench` measures it and writes this page;
+`make bench-smoke` does the same in moments and writes nothing. What is compared is measured in one
+run, in turns, in short rounds, until the median's 95 % interval is narrower than 5 % of it or its
+time is up; where that came first, the interval says how far to trust the figure. A figure is held
+against its target by its median.
 """
 
 #: what profiling led to, and what it did not
@@ -102,7 +112,7 @@ def page(families: list[Family], *, took: float, busy: float, peers: dict[str, s
         if busy > 0.5
         else "the machine was quiet."
     )
-    verdict = (
+    summary = (
         f"**{len(missed)} of {len(targets)} targets are missed**: "
         + "; ".join(figure.what for figure in missed)
         + "."
@@ -113,18 +123,13 @@ def page(families: list[Family], *, took: float, busy: float, peers: dict[str, s
         (
             "# Benchmarks",
             "",
-            "What the gateway, deployments and the examples cost. `make bench` measures it and "
-            "writes this page;",
-            "`make bench-smoke` does the same in moments and writes nothing. What is compared is "
-            "measured in one run,",
-            "in turns. A figure is held against its target by its median.",
-            "",
+            INTRODUCTION,
             f"Measured {datetime.now(UTC):%Y-%m-%d}, in {took:.0f} seconds, on {machine()}.",
             f"{versions(peers)}.",
             "",
             quiet,
             "",
-            verdict,
+            summary,
             "",
             "## Targets",
             "",
@@ -150,6 +155,8 @@ def section(family: Family) -> list[str]:
         *("", f"## {family.title}", "", family.how.strip(), ""),
         *(line for reason in family.missing for line in (f"**Not measured here:** {reason}", "")),
         *table(list(family.figures)),
+        *(f"| {' | '.join(row)} |" for row in family.rows),
+        *(line for curves in family.curves for line in ("", *shown(curves))),
     ]
 
 
@@ -158,16 +165,54 @@ def table(figures: list[Figure], *, verdicts: bool = False) -> list[str]:
     if not figures:
         return []
     more = (" must be | |", " --- | --- |") if verdicts else ("", "")
-    rows = [f"| | minimum | median | maximum |{more[0]}", f"| --- | --- | --- | --- |{more[1]}"]
+    rows = [
+        f"| | median | 95 % interval | rounds |{more[0]}",
+        f"| --- | --- | --- | --- |{more[1]}",
+    ]
     for figure in figures:
-        cells = [figure.what, *map(number, (min(figure.values), figure.median, max(figure.values)))]
-        if figure.unit:
-            cells[1:] = [f"{cell} {figure.unit}" for cell in cells[1:]]
+        low, high = figure.interval
+        between = f"{number(low)} to {number(high)}" if len(figure.values) > 1 else ""
+        median = f"{number(figure.median)} {figure.unit}".strip()
+        cells = [figure.what, median, between, str(len(figure.values))]
         if verdicts and figure.target:
             limit = f"{figure.target.relation} {figure.target.limit:g} {figure.unit}".strip()
-            cells += [limit, "**missed**" if figure.missed else "met"]
+            cells += [limit, verdict(figure)]
         rows.append(f"| {' | '.join(cells)} |")
     return rows
+
+
+def verdict(figure: Figure) -> str:
+    said = "**missed**" if figure.missed else "met"
+    return f"{said}, but within the interval" if figure.unsure else said
+
+
+def as_data(families: list[Family]) -> dict[str, dict[str, Any]]:
+    """All figures, for the next run to be held against."""
+    return {
+        figure.what: {
+            "unit": figure.unit,
+            "median": figure.median,
+            "interval": list(figure.interval),
+            "rounds": len(figure.values),
+        }
+        for family in families
+        for figure in family.figures
+    }
+
+
+def changes(now: dict[str, dict[str, Any]], before: dict[str, dict[str, Any]]) -> list[str]:
+    """A line for each figure whose interval has nothing in common with the one before."""
+    lines = []
+    for what in now.keys() & before.keys():
+        (low, high), (low_before, high_before) = now[what]["interval"], before[what]["interval"]
+        if low > high_before or high < low_before:
+            unit = now[what]["unit"]
+            lines.append(
+                f"{what}: {number(now[what]['median'])} {unit}".rstrip()
+                + f" ({number(low)} to {number(high)}), was {number(before[what]['median'])}"
+                f" ({number(low_before)} to {number(high_before)})"
+            )
+    return sorted(lines)
 
 
 def chart(figures: list[Figure]) -> list[str]:
@@ -217,7 +262,7 @@ def versions(peers: dict[str, str]) -> str:
 def peer_versions(python: Path) -> dict[str, str]:
     """What content is held against, and nginx where it is there."""
     listed = "import importlib.metadata as m; print(*(m.version(n) for n in {names!r}))"
-    names = ("flask", "waitress")
+    names = ("flask", "waitress", "matplotlib")
     found = subprocess.run(
         [python, "-c", listed.format(names=names)], capture_output=True, text=True, check=True
     ).stdout.split()

@@ -10,13 +10,14 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.load import Load, load
+from benchmarks.load import Address, Load, connect, load
 from tests.catalogue import ROOT
 from tests.deployed import Content
 from tests.publishing import archive_of, create, deploy, upload
@@ -51,35 +52,44 @@ def waitress(python: Path, at: Path) -> list[str]:
 
 
 @contextmanager
-def serving(command: Sequence[str], app: Path, at: Path) -> Iterator[None]:
-    """A server that listens on the Unix socket, with the app's directory as its own."""
+def serving(
+    command: Sequence[str], directory: Path, at: Address
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A server that listens there, with the directory as its own."""
     with (
-        at.with_suffix(".log").open("wb") as log,
+        tempfile.TemporaryFile() as log,
         subprocess.Popen(
-            command, cwd=app, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            command, cwd=directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log
         ) as process,
     ):
         try:
-            wait_for(at, process)
-            yield
+            if not _listens(at, process):
+                log.seek(0)
+                printed = log.read().decode("utf-8", "replace")
+                raise RuntimeError(
+                    f"{command!r} does not listen (status {process.poll()}).\n{printed}"
+                )
+            yield process
         finally:
             process.terminate()
 
 
-def wait_for(at: Path, process: subprocess.Popen[bytes]) -> None:
-    """Return once somebody listens on the Unix socket."""
+def _listens(at: Address, process: subprocess.Popen[bytes]) -> bool:
+    """Whether somebody listens there before the patience or the process is at its end."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
-        with socket.socket(socket.AF_UNIX) as client:
-            if client.connect_ex(str(at)) == 0:
-                return
-        time.sleep(0.01)
-    printed = at.with_suffix(".log").read_text("utf-8", "replace")
-    raise RuntimeError(f"{process.args!r} does not listen (status {process.poll()}).\n{printed}")
+        try:
+            connect(at).close()
+        except OSError:
+            time.sleep(0.01)
+        else:
+            return True
+    return False
 
 
-def load_content(at: Path, path: str, seconds: float, *, mount: str = "") -> Load:
-    """A load on a content process, which is told what the gateway would tell it."""
+def content_headers(content: Content) -> dict[str, str]:
+    """What the gateway would tell the content's process of a request to its root."""
+    mount = content.path.removesuffix("/")
     environ = {
         "SCRIPT_NAME": mount,
         "SERVER_NAME": "127.0.0.1",
@@ -89,12 +99,19 @@ def load_content(at: Path, path: str, seconds: float, *, mount: str = "") -> Loa
         "REMOTE_PORT": "50000",
         "wsgi.url_scheme": "http",
     }
-    headers = {
+    return {
         "RStudio-Connect-App-Base-URL": f"http://127.0.0.1{mount}",
-        "X-RSC-Request": f"http://127.0.0.1{mount}{path}",
+        "X-RSC-Request": f"http://127.0.0.1{mount}/",
         "X-Local-Connect-Environ": json.dumps(environ),
     }
-    return load(at, mount + path, seconds, headers)
+
+
+def load_content(content: Content, path: str, seconds: float) -> Load:
+    """A load straight on the content's one process, which is told what the gateway would tell it.
+
+    `path` is below the content's address and begins without a slash.
+    """
+    return load(socket_of(content), content.path + path, seconds, content_headers(content))
 
 
 def publish(
@@ -165,13 +182,22 @@ def find_nginx() -> str | None:
     return shutil.which("nginx", path=os.pathsep.join(places))
 
 
-def nginx(directory: Path, at: Path, upstream: Path) -> tuple[list[str], str]:
-    """How nginx passes on what comes to one Unix socket to another; or why it does not."""
+def nginx(
+    stack: ExitStack, directory: Path, upstream: Path, headers: Mapping[str, str]
+) -> tuple[tuple[str, int], int] | None:
+    """Where nginx listens, which passes on what comes, and its process; None where there is none.
+
+    It runs until the stack is closed, in the directory, which it makes.
+    """
     found = find_nginx()
     if found is None:
-        return [], "nginx is not installed, so the gateway has no other proxy beside it."
+        return None
     directory.mkdir()
     configuration = directory / "nginx.conf"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address: tuple[str, int] = probe.getsockname()
+    more = "\n".join(f"proxy_set_header {name} '{value}';" for name, value in headers.items())
     configuration.write_text(
         f"""
         daemon off;
@@ -186,18 +212,22 @@ def nginx(directory: Path, at: Path, upstream: Path) -> tuple[list[str], str]:
             fastcgi_temp_path {directory};
             uwsgi_temp_path {directory};
             scgi_temp_path {directory};
-            upstream content {{ server unix:{upstream}; keepalive 64; }}
+            keepalive_requests 1000000;
+            upstream content {{ server unix:{upstream}; keepalive 64; keepalive_requests 1000000; }}
             server {{
-                listen unix:{at};
+                listen {address[0]}:{address[1]};
                 location / {{
                     proxy_pass http://content;
                     proxy_http_version 1.1;
                     proxy_set_header Connection "";
                     proxy_set_header Host $http_host;
+                    {more}
                 }}
             }}
         }}
         """,
         "utf-8",
     )
-    return [found, "-c", str(configuration), "-p", str(directory), "-e", "stderr"], ""
+    command = [found, "-c", str(configuration), "-p", str(directory), "-e", "stderr"]
+    process = stack.enter_context(serving(command, directory, address))
+    return address, process.pid

@@ -105,6 +105,13 @@ def test_a_new_animal(client, session):
     assert session.asked == [(db_io.STORE_ANIMAL, tuple(FOX.values()))]
 
 
+@pytest.mark.usefixtures("session")
+def test_a_new_animal_is_found_below_the_mount(client):
+    mount = "https://connect.example.com/content/some-guid"
+    response = client.post("/animal", json=FOX, base_url=mount)
+    assert response.headers["Location"] == "/content/some-guid/animal/Vulpes/zerda"
+
+
 @pytest.mark.parametrize(
     ("field", "value", "says"),
     [

@@ -120,6 +120,12 @@ def test_a_task_that_was_never_asked_for(client):
     assert client.get("/tasks/greetings").status_code == 404
 
 
+def test_the_console_finds_the_api_wherever_it_is_mounted(client):
+    mount = {"base_url": "https://connect.example.com/content/some-guid"}
+    assert "/content/some-guid/openapi.json" in client.get("/", **mount).text
+    assert client.get("/openapi.json", **mount).json["servers"] == [{"url": "."}]
+
+
 def test_redis_is_away(client, monkeypatch):
     server = fakeredis.FakeServer()
     server.connected = False

@@ -106,6 +106,13 @@ def _check_version(_context: click.Context, _parameter: click.Parameter, value: 
     help="The release of Connect that the server says it is.",
 )
 @click.option(
+    "--git-poll",
+    default=60,
+    type=click.IntRange(min=0),
+    metavar="SECONDS",
+    help="How often to look for new commits of git-backed content; 0 for never.",
+)
+@click.option(
     "--watch",
     type=click.Path(path_type=Path, exists=True, file_okay=False, resolve_path=True),
     metavar="DIRECTORY",

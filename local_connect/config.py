@@ -11,7 +11,7 @@ CONNECT_VERSION = "2026.06.0"
 
 @dataclass(frozen=True)
 class Limits:
-    """The largest bundle and the longest build that are accepted."""
+    """The largest bundle, and the longest build and fetch, that are accepted."""
 
     #: bytes of a compressed bundle
     bundle_bytes: int = 1 << 30
@@ -21,6 +21,8 @@ class Limits:
     bundle_members: int = 100_000
     #: seconds an environment may take to build
     build_seconds: float = 900.0
+    #: seconds that a git repository may take to answer
+    git_seconds: float = 120.0
 
 
 @dataclass(frozen=True)
@@ -57,5 +59,7 @@ class Settings:
     connect_version: str = CONNECT_VERSION
     #: whether requests for content are not to be kept for a look at them
     no_requests: bool = False
+    #: seconds between two looks at the repositories of content; 0 for none
+    git_poll: int = 60
     limits: Limits = field(default_factory=Limits)
     scheduling: SchedulingDefaults = field(default_factory=SchedulingDefaults)

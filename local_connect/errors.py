@@ -82,6 +82,12 @@ class NotImplementedHere(ApiError):
     status = 501
 
 
+class BadGateway(ApiError):
+    """502: another server, which has to be asked for this, gives no answer that is of use."""
+
+    status = 502
+
+
 class NotDeployed(ApiError):
     """500: the newest deployment of watched content failed; `log` is what was said of it."""
 

@@ -45,12 +45,16 @@ from local_connect.log import log
 from local_connect.records.lock import hold
 from local_connect.records.store import KEPT, MARK, Store, User
 from local_connect.runtime.bundles import discard_unrecorded
+from local_connect.runtime.checks import Checks
 from local_connect.runtime.deploys import Deploys
 from local_connect.runtime.environments import Environments, Pythons
+from local_connect.runtime.git import Git
 from local_connect.runtime.history import History
+from local_connect.runtime.hits import Hits
 from local_connect.runtime.jobs import Jobs
 from local_connect.runtime.pools import Processes
 from local_connect.runtime.processes import socket_directory
+from local_connect.runtime.repositories import Repositories
 from local_connect.runtime.tasks import Tasks
 
 #: bytes of a request line and of one header; the groups of a user can be many
@@ -76,16 +80,19 @@ class Server:
         self._store = Store(settings.data)
         self._jobs = Jobs(self._store)
         self._history = History(self._store)
+        self._hits = Hits(self._store)
         self._sockets = socket_directory(self._store.data)
         self._processes = Processes(jobs=self._jobs, sockets=self._sockets)
         self._tasks = Tasks()
         self._pythons = Pythons()
+        self._checks = Checks(self._store, self._pythons)
         self._identities = Identities(
             self._store, self._addresses, owner_of_job_key=self._processes.owner_of_key
         )
         self._identities.seed(identities)
         self._runner: web.AppRunner | None = None
-        self._background: asyncio.Task[None] | None = None
+        self._repositories: Repositories | None = None
+        self._background: list[asyncio.Task[None]] = []
         #: the address without a slash at the end, once the server listens
         self.url = ""
         #: why the newest deployment of watched content failed, by the content's GUID
@@ -129,6 +136,14 @@ class Server:
             pythons=self._pythons,
             scheduling=self._settings.scheduling,
         )
+        self._repositories = Repositories(
+            store=self._store,
+            git=Git(self._store.bundles, seconds=self._settings.limits.git_seconds),
+            deploys=deploys,
+            tasks=self._tasks,
+            limits=self._settings.limits,
+            poll_seconds=self._settings.git_poll,
+        )
         vanities = Vanities(self._store)
         integrations = Integrations(self._store, self._identities)
         faults = Faults()
@@ -138,6 +153,7 @@ class Server:
             identities=self._identities,
             vanities=vanities,
             deploys=deploys,
+            hits=self._hits,
             failures=self.failures,
             credentials_use_guid=self._settings.credentials_use_guid,
             recorder=recorder,
@@ -160,9 +176,12 @@ class Server:
             ),
             vanities=vanities,
             deploys=deploys,
+            repositories=self._repositories,
             processes=self._processes,
             jobs=self._jobs,
             history=self._history,
+            hits=self._hits,
+            checks=self._checks,
             tasks=self._tasks,
             pythons=self._pythons,
         )
@@ -195,18 +214,26 @@ class Server:
         await self._runner.setup()
         await web.SockSite(self._runner, listener, backlog=_BACKLOG).start()
         self._processes.run()
+        self._hits.run()
         deploys.resume()
-        self._background = asyncio.create_task(deploys.clean())
         self.url = f"http://{_reachable(self._settings.host)}:{port}"
         deploys.server_url = f"{self.url}/"
+        self._background = [
+            asyncio.create_task(deploys.clean()),
+            asyncio.create_task(self._repositories.poll()),
+        ]
 
     async def stop(self) -> None:
         """Refuse new requests, then end tasks and processes; nothing is left running."""
         if self._runner:
             await self._runner.cleanup()
-        if self._background:
-            self._background.cancel()
-            await asyncio.gather(self._background, return_exceptions=True)
+        if self._repositories:
+            self._repositories.stop()
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self._hits.stop()
+        await self._checks.stop()
         await self._tasks.stop()
         await self._pythons.stop()
         await self._processes.stop()

@@ -11,10 +11,10 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,9 @@ _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 #: what is in an example's directory but not of the example
 _NOT_COPIED = (".*", "__pycache__", "node_modules", "rsconnect-python", "manifest.json")
+
+#: what is hidden and of the example all the same, but of no use to Connect
+_HIDDEN = (".env.example", ".gitignore", ".npmrc")
 
 #: where an example's README shows its console
 _PICTURE = re.compile(r"^!\[.*\]\(\.\./docs/images/.*\)\n\n", re.MULTILINE)
@@ -65,32 +68,43 @@ def say_where(name: str) -> tuple[Server, str]:
 
 
 def deploy(
-    examples: Collection[str],
+    examples: Iterable[str],
     name: str,
     *,
     new: bool,
-    variables: Mapping[str, Mapping[str, str]] | None = None,
-) -> None:
+    prepare: Callable[[str], Mapping[str, str]] | None = None,
+) -> list[str]:
     """Deploy examples by the real rsconnect, some at a time, each line behind the example's name.
 
-    `variables` are those that an example finds its services by, for each example; where there are
-    none at all, this process's environment has them. Raises `Refused` where one of them fails; the
-    others are deployed all the same.
+    `prepare` is called with each example before it is deployed, and gives the variables that it
+    finds its services by, or raises `Unavailable` where it is to be left out; without it they are
+    what this process's environment has. Returns the examples that are not left out. Raises
+    `Refused` where one of them fails; the others are deployed all the same.
     """
     where, owner_guid = say_where(name)
-    if variables is None:
-        variables = {example: _given(example) for example in examples}
-    work = partial(
-        _deploy, where=where, owner_guid=owner_guid, name=name, new=new, variables=variables
-    )
+
+    def work(example: str) -> int | None:
+        try:
+            variables = (prepare or _given)(example)
+        except services.Unavailable as error:
+            _say(example, f"LEFT OUT: {error}")
+            return None
+        except Refused as error:
+            _say(example, f"NOT DEPLOYED: {error}")
+            return 1
+        return _deploy(example, where, owner_guid, name=name, new=new, variables=variables)
+
+    examples = list(examples)
     with ThreadPoolExecutor(AT_A_TIME) as clients:
         try:
-            statuses = list(clients.map(work, examples))
+            statuses = dict(zip(examples, clients.map(work, examples), strict=True))
         except BaseException:
             clients.shutdown(wait=False, cancel_futures=True)
             raise
-    if any(statuses):
-        raise Refused(f"{len(examples) - statuses.count(0)} of {len(examples)} are not deployed.")
+    there = [example for example, status in statuses.items() if status is not None]
+    if failed := sum(bool(status) for status in statuses.values()):
+        raise Refused(f"{failed} of {len(there)} are not deployed.")
+    return there
 
 
 def _given(example: str) -> dict[str, str]:
@@ -111,12 +125,12 @@ def _given(example: str) -> dict[str, str]:
 
 def _deploy(
     example: str,
-    *,
     where: Server,
     owner_guid: str,
+    *,
     name: str,
     new: bool,
-    variables: Mapping[str, Mapping[str, str]],
+    variables: Mapping[str, str],
 ) -> int:
     """Deploy one example to its content; the status of rsconnect.
 
@@ -143,10 +157,10 @@ def _deploy(
         *("--entrypoint", about["entrypoint"]),
         *_excluded(about),
         # rsconnect takes the value from its environment, so that no list of processes shows it
-        *(option for variable in variables[example] for option in ("-E", variable)),
+        *(option for variable in variables for option in ("-E", variable)),
         *content,
         str(ROOT / example),
-        variables=variables[example],
+        variables=variables,
     )
     if status:
         _say(example, f"NOT DEPLOYED: rsconnect ended with status {status}.")
@@ -190,28 +204,22 @@ def up() -> None:
     What cannot run here is left out, and said.
     """
     examples = catalogue()
-    with ExitStack() as stack:
-        variables: dict[str, dict[str, str]] = {}
-        reasons: dict[str, str] = {}
-        for service in dict.fromkeys(_services(examples)):
-            try:
-                variables[service] = stack.enter_context(services.running([service]))
-            except services.Unavailable as error:
-                reasons[service] = str(error)
-        there: dict[str, dict[str, str]] = {}
-        for example in examples:
-            needs = list(_services([example]))
-            if unavailable := [service for service in needs if service in reasons]:
-                _say(example, f"LEFT OUT: {reasons[unavailable[0]]}")
-                continue
-            there[example] = {
-                name: value for service in needs for name, value in variables[service].items()
-            }
-        for example, its in there.items():
-            release(example, its)
-            stack.enter_context(beside(example, its))
-        deploy(there, "", new=False, variables=there)
-        show(there)
+    with ExitStack() as stack, ThreadPoolExecutor() as starting:
+        # side by side, while what needs none of them is deployed
+        started = {
+            service: starting.submit(stack.enter_context, services.running([service]))
+            for service in dict.fromkeys(_services(examples))
+        }
+
+        def prepare(example: str) -> dict[str, str]:
+            variables: dict[str, str] = {}
+            for service in _services([example]):
+                variables |= started[service].result()
+            release(example, variables)
+            stack.enter_context(beside(example, variables))
+            return variables
+
+        show(deploy(examples, "", new=False, prepare=prepare))
 
 
 def _services(examples: Iterable[str]) -> Iterator[str]:
@@ -354,6 +362,9 @@ def new(name: str, source: str) -> None:
     try:
         ignored = shutil.ignore_patterns(*_NOT_COPIED, *examples[source].get("exclude", ()))
         shutil.copytree(ROOT / source, directory, ignore=ignored)
+        for hidden in _HIDDEN:
+            if (ROOT / source / hidden).exists():
+                shutil.copyfile(ROOT / source / hidden, directory / hidden)
         for path in directory.rglob("*"):
             if path.suffix in (".md", ".toml"):
                 path.write_text(_renamed(path.read_text("utf-8"), source, name), "utf-8")
@@ -369,7 +380,30 @@ def new(name: str, source: str) -> None:
             path.write_text(text, "utf-8")
         raise
     print(f"{name}/ is a copy of {source}/, and the last table of gallery.toml is its own.")
-    print(f"Change both, then: make sync manifests test, make run-{name}, make deploy-{name}")
+    print("It works as it is, and so do its tests. What to change first:")
+    for line in _to_change_first(directory):
+        print(f"  {line}")
+    print(f"Then: make sync manifests test, make run-{name}, make deploy-{name}")
+
+
+def _to_change_first(directory: Path) -> Iterator[str]:
+    """Where a new example says what it is and does, as `my-api/app.py:44  @app.get("/")`."""
+    modules = [path for path in sorted(directory.rglob("*.py")) if "migrations" not in path.parts]
+    # app.py before the others, which may have what it does not
+    modules.sort(key=lambda path: path.name != "app.py")
+    for files, wanted in (
+        ([ROOT / "gallery.toml"], rf"\[{directory.name}\]"),
+        ([directory / "README.md"], r"# .+"),
+        ([path for path in modules if path.name != "test_app.py"], r"@\w+\.(route|get|post)\(.+"),
+        ([directory / "test_app.py"], r"def test_.+"),
+    ):
+        found = (
+            f"{path.relative_to(ROOT)}:{number}  {line}"
+            for path in files
+            for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+            if re.match(wanted, line)
+        )
+        yield from islice(found, 1)
 
 
 def _renamed(text: str, source: str, name: str) -> str:

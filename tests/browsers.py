@@ -7,10 +7,21 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Playwright, expect
 
+from scripts.packages import installed_by
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 #: where it is; None where there is none
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
+
+
+def missing() -> str | None:
+    """Why no page can be opened here, and what to do about it; None where it can."""
+    if CHROMIUM:
+        return None
+    how = installed_by(apt="chromium", brew="--cask chromium")
+    return f"Neither Chromium nor Chrome is installed. What brings it: {how}"
+
 
 #: milliseconds that a page may take to show something
 PATIENCE = 120_000

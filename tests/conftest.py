@@ -26,6 +26,7 @@ from scripts.services import missing
 from tests import browsers, catalogue, node
 from tests.beside import Services
 from tests.fuzz.profiles import pytest_terminal_summary
+from tests.progress import Plugin
 from tests.targets import TARGETS, Content, Target
 from tests.targets.base import NotDeployedError
 from tests.targets.process import Process
@@ -33,7 +34,7 @@ from tests.targets.process import Process
 __all__ = ["pytest_terminal_summary"]
 
 #: fixtures that the tests of several packages share
-pytest_plugins = ["tests.deployed", "tests.newcomers"]
+pytest_plugins = ["tests.deployed", "tests.newcomers", "tests.not_run"]
 
 #: stands for the targets or examples of a test that has none
 NOWHERE = [None]
@@ -63,8 +64,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--require-all",
         action="store_true",
-        help="fail where no browser or no Node.js is installed, or a service of an example cannot "
-        "be started",
+        help="fail where a browser, Node.js or a service of an example is missing, and for every "
+        "skip that tests/not_run.py does not allow",
+    )
+    parser.addoption(
+        "--progress",
+        action="store_true",
+        help="in place of dots, how far it is and about how long it takes yet",
     )
 
 
@@ -78,14 +84,13 @@ def pytest_configure(config: pytest.Config) -> None:
         "quick: starts nothing, and takes milliseconds",
     ):
         config.addinivalue_line("markers", mark)
+    if config.getoption("progress") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Plugin(config), "progress")
     if config.getoption("require_all"):
         listed = catalogue.load(config.getoption("catalogue"))
         names = dict.fromkeys(name for example in listed for name in example.services)
         reasons = [reason for reason in map(unavailable, names) if reason]
-        if not browsers.CHROMIUM:
-            reasons.append("Neither Chromium nor Chrome is installed.")
-        if reason := node.missing():
-            reasons.append(reason)
+        reasons += filter(None, (browsers.missing(), node.missing()))
         if reasons:
             raise pytest.UsageError(f"--require-all: {' '.join(reasons)}")
 
@@ -96,8 +101,8 @@ unavailable = cache(missing)
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     # here, before any fixture, so that the summary has one line for all of them
-    if "playwright" in getattr(item, "fixturenames", ()) and not browsers.CHROMIUM:
-        pytest.skip("neither Chromium nor Chrome is installed, so no page was opened in a browser")
+    if "playwright" in getattr(item, "fixturenames", ()) and (reason := browsers.missing()):
+        pytest.skip(reason)
     for name in services_of(item):
         if reason := unavailable(name):
             pytest.skip(reason)
@@ -161,6 +166,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     config.hook.pytest_deselected(items=[item for item in items if runs_nowhere(item)])
     items[:] = [item for item in items if not runs_nowhere(item)]
+    items.sort(key=place_of)
+
+
+def place_of(item: pytest.Item) -> tuple[str, ...]:
+    """Sorts the tests of a directory by the target and the example that they are of.
+
+    Each worker of pytest-xdist gets some that follow each other, and has to deploy few examples.
+    """
+    package, *_ = item.path.relative_to(Path(__file__).parent).parts
+    callspec = getattr(item, "callspec", None)
+    params = callspec.params if callspec else {}
+    target, example, _ = params.get("content", (params.get("process"), params.get("example"), None))
+    return package, target or "", example.directory if example else ""
 
 
 @pytest.fixture(scope="session")

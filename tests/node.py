@@ -4,6 +4,8 @@ import re
 import shutil
 import subprocess
 
+from scripts.packages import installed_by
+
 #: the oldest that Vite and vitest run on
 OLDEST = 20
 
@@ -15,4 +17,5 @@ def missing() -> str | None:
         version = re.match(r"v(\d+)", said.stdout)
         if version and int(version[1]) >= OLDEST:
             return None
-    return f"Node.js {OLDEST} or later is not installed, with npm, so no page was built."
+    how = installed_by(apt="nodejs npm", brew="node")
+    return f"Node.js {OLDEST} or later is not installed, with npm. What brings it: {how}"

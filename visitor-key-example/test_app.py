@@ -119,6 +119,12 @@ class TestRefusals:
         assert "does not run on Connect" in answer.json["message"]
 
 
+def test_the_console_finds_the_api_wherever_it_is_mounted(client):
+    mount = {"base_url": f"{CONNECT}/content/some-guid"}
+    assert 'url: "/content/some-guid/openapi.json"' in client.get("/", **mount).text
+    assert client.get("/openapi.json", **mount).json["servers"] == [{"url": "."}]
+
+
 def test_nothing_says_the_key_or_the_token(client, connect):
     said = [client.get("/me", headers=TOKEN).text]
     for code in (3, 212):

@@ -20,13 +20,10 @@ GET     v1/server_settings/{rest:.*}
 GET     v1/timezones
 GET     v1/audit_logs
 GET     v1/feature-usage
-GET     v1/instrumentation/{rest:.*}
 GET     v1/metrics/{rest:.*}
 GET     v1/search/{rest:.*}
 GET     v1/experimental/jobs/summary
 GET     v1/experimental/groups/{guid}/content
-*       v1/system/checks
-*       v1/system/checks/{rest:.*}
 *       v1/system/documentation
 GET     v1/system/hosts
 GET     v1/system/offhost/service-accounts
@@ -35,8 +32,6 @@ GET     v1/system/offhost/service-accounts
 GET     v1/system/storage
 *       v1/queue
 *       v1/queue/{id}
-*       v1/environments
-*       v1/environments/{rest:.*}
 GET     v1/examples
 GET     v1/examples/{name}/{rest}
 PUT     v1/users
@@ -51,8 +46,6 @@ GET     v1/content/{guid}/jobs/{key}/error
 GET     v1/content/{guid}/jobs/{key}/metrics
 GET     v1/content/{guid}/jobs/{key}/tail
 POST    v1/content/{guid}/render
-*       v1/content/{guid}/repository
-POST    v1/content/{guid}/repository/bundle
 GET     v1/content/{guid}/schedule/history
 *       v1/content/{guid}/thumbnail
 *       applications/{guid}/variants

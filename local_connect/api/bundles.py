@@ -104,15 +104,23 @@ async def build(request: web.Request) -> web.Response:
 
 @routes.post("/__api__/v1/content/{guid}/deploy")
 async def deploy(request: web.Request) -> web.Response:
-    """Start a deployment of `bundle_id`, by default of the active one; its task's id."""
+    """Start a deployment of `bundle_id`; its task's id.
+
+    By default that is the active one; for git-backed content, one of the newest commit.
+    """
     user = caller(request)
     content = content_to_change(request, user)
     wanted = await json_object(request)
     activate = wanted.get("activate", True)
     if not isinstance(activate, bool):
         raise BadRequest("activate is neither true nor false.")
-    bundle_id = wanted_bundle(request, content, wanted.get("bundle_id"))
-    task = services(request).deploys.start(user.guid, content.guid, bundle_id, activate=activate)
+    repositories = services(request).repositories
+    if not wanted.get("bundle_id") and (repository := repositories.get(content.guid)):
+        task = repositories.deploy(user.guid, repository, activate=activate)
+    else:
+        bundle_id = wanted_bundle(request, content, wanted.get("bundle_id"))
+        deploys = services(request).deploys
+        task = deploys.start(user.guid, content.guid, bundle_id, activate=activate)
     return web.json_response({"task_id": task.id}, status=202)
 
 

@@ -28,6 +28,7 @@ _UNLIMITED = (
 async def server_settings(request: web.Request) -> web.Response:
     """What this server is and has; it needs no key."""
     version = services(request).settings.connect_version
+    has_git = services(request).repositories.available
     return web.json_response(
         {
             "version": version,
@@ -41,8 +42,8 @@ async def server_settings(request: web.Request) -> web.Response:
             },
             "runtimes": ["python"],
             "execution_type": "native",
-            "git_enabled": False,
-            "git_available": False,
+            "git_enabled": has_git,
+            "git_available": has_git,
             "enable_runtime_constraints": False,
             "enable_image_management": False,
             "default_image_selection_enabled": False,

@@ -11,6 +11,7 @@ from local_connect.access.addresses import DASHBOARD
 from local_connect.api import content as content_api
 from local_connect.api import oauth as oauth_api
 from local_connect.api import permissions as permissions_api
+from local_connect.api import repositories as repositories_api
 from local_connect.api.common import services, whole_number
 from local_connect.dashboard import again, as_seen_by, pages, requests
 from local_connect.dashboard.items import Item, see
@@ -38,7 +39,7 @@ async def act(request: web.Request) -> web.Response:
     except ApiError as refusal:
         if request.match_info["action"] == "again":
             return requests.show(request, item, form=form, refusal=refusal)
-        if request.match_info["action"] in ("activate", "ask"):
+        if request.match_info["action"] in ("activate", "ask", "look"):
             return show_overview(request, item, form=form, refusal=refusal)
         return show_settings(request, item, viewer, form=form, refusal=refusal)
 
@@ -131,6 +132,16 @@ async def _use(
     return _to(f"{item.page}settings#integrations")
 
 
+async def _look(
+    request: web.Request, item: Item, viewer: User, _form: dict[str, str]
+) -> web.Response:
+    """Deploy what is new in its repository."""
+    rights.check_change(viewer, item.content)
+    repository = repositories_api.repository_of(request, item.content)
+    task = await services(request).repositories.look(viewer.guid, repository)
+    return _to(f"{item.page}logs" if task else f"{item.page}#repository")
+
+
 async def _ask(
     request: web.Request, item: Item, viewer: User, form: dict[str, str]
 ) -> web.Response:
@@ -162,6 +173,7 @@ _ACTIONS: dict[str, _Action] = {
     "vanity": _set_vanity,
     "variable": _set_variable,
     "integrations": _use,
+    "look": _look,
     "ask": _ask,
     "again": _again,
 }

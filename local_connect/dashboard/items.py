@@ -85,7 +85,9 @@ def describe(request: web.Request, content: Content, viewer: User | None) -> Ite
 
 
 def state_of(request: web.Request, content: Content) -> str:
-    """As `Deploys.state` has it, but `failed` for what was deployed and never came up."""
+    """As `Deploys.state` has it, but `locked` for what is, and `failed` for what never came up."""
+    if content.locked:
+        return "locked"
     state = services(request).deploys.state(content)
     newest = services(request).history.find(content.guid)[:1] if state == "empty" else []
     return "failed" if any(fault_of(request, deployment) for deployment in newest) else state

@@ -56,10 +56,21 @@ _templates.globals |= {"dashboard": DASHBOARD, "sign_in_path": SIGN_IN}
 def ago(time: str) -> str:
     """How long ago a time of the API's was, in words."""
     seconds = (datetime.now(UTC) - datetime.fromisoformat(time)).total_seconds()
+    return f"{long} ago" if (long := _long(seconds)) else "just now"
+
+
+def until(time: str) -> str:
+    """In how long a time of the API's will be, in words."""
+    seconds = (datetime.fromisoformat(time) - datetime.now(UTC)).total_seconds()
+    return f"in {_long(seconds) or 'less than a minute'}"
+
+
+def _long(seconds: float) -> str:
+    """So many days, hours or minutes, in words; empty for less than a minute."""
     for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
-        if count := int(seconds // size):
-            return f"{count} {unit}{'s' if count > 1 else ''} ago"
-    return "just now"
+        if (count := int(seconds // size)) > 0:
+            return f"{count} {unit}{'s' if count > 1 else ''}"
+    return ""
 
 
 def seconds(number: float | None) -> str:
@@ -77,7 +88,7 @@ def size(count: int) -> str:
     return f"{count} bytes"
 
 
-_templates.filters |= {"ago": ago, "seconds": seconds, "size": size}
+_templates.filters |= {"ago": ago, "until": until, "seconds": seconds, "size": size}
 
 
 @routes.get(SIGN_IN)

@@ -106,6 +106,9 @@ def show_overview(
         bundles = [
             {"record": bundle, "by": username(request, bundle.created_by)} for bundle in records
         ]
+    repositories = services(request).repositories
+    repository = repositories.get(item.content.guid) if item.may_change else None
+    next_look = repositories.next_look(repository) if repository else None
     last = next(
         (d for d in services(request).history.find(item.content.guid) if d.kind == "deploy"), None
     )
@@ -119,6 +122,9 @@ def show_overview(
         item=item,
         url=f"{services(request).addresses.base_url(request)}{item.path}",
         bundles=bundles,
+        repository=repository,
+        last_error=repositories.last_error(repository) if repository else "",
+        next_look=next_look.isoformat(timespec="seconds") if next_look else "",
         fault=fault_of(request, last) if last and item.may_change else "",
         is_last_active=bool(last and last.bundle_id == item.content.bundle_id),
         asked=form.get("path", ""),

@@ -32,6 +32,7 @@ from local_connect.gateway.faults import Fault, Faults
 from local_connect.gateway.recorder import Recorder, Recording
 from local_connect.records.store import Bundle, Content, Store, User
 from local_connect.runtime.deploys import Deploys
+from local_connect.runtime.hits import Hits
 from local_connect.runtime.processes import ContentProcess, Launch, ProcessFailed, ProcessTooSlow
 from local_connect.runtime.upstream import Answer, BrokenOff, NotHttp, NotTaken, Unreachable
 
@@ -42,6 +43,10 @@ _CONTENT = re.compile(
 
 #: methods of requests that say nothing of their body where they have none
 _WITHOUT_BODY = {"GET", "HEAD", "OPTIONS", "TRACE"}
+
+
+#: counted as the status of an answer that its client did not wait for, as nginx has it
+_WENT_AWAY = 499
 
 
 class Target(NamedTuple):
@@ -65,6 +70,7 @@ class Gateway:
         identities: Identities,
         vanities: Vanities,
         deploys: Deploys,
+        hits: Hits,
         failures: Mapping[str, str],
         credentials_use_guid: bool,
         recorder: Recorder | None,
@@ -74,6 +80,7 @@ class Gateway:
         self._identities = identities
         self._vanities = vanities
         self._deploys = deploys
+        self._hits = hits
         self._failures = failures
         self._credentials_use_guid = credentials_use_guid
         self._recorder = recorder
@@ -101,13 +108,34 @@ class Gateway:
 
         `base` is the scheme and the host by which the visitor knows this server.
         """
+        content = self._store.content(target.guid)
+        if content is None:
+            raise NotFound("There is no content at this address.")
+        status = _WENT_AWAY
+        try:
+            answer = await self._recorded(request, target, content, base)
+            status = answer.status
+        except ApiError as refusal:
+            status = refusal.status
+            raise
+        except Exception:
+            status = 500
+            raise
+        finally:
+            self._hits.answers[content.guid, status] += 1
+        return answer
+
+    async def _recorded(
+        self, request: web.Request, target: Target, content: Content, base: str
+    ) -> web.StreamResponse:
+        """The same, which the recorder is told of, if there is one."""
         if self._recorder is None:
-            return await self._answer(request, target, base, None)
+            return await self._answer(request, target, content, base, None)
         recording = self._recorder.begin(
             target.guid, target.mount, request.method, request.raw_path, request.headers
         )
         try:
-            response = await self._answer(request, target, base, recording)
+            response = await self._answer(request, target, content, base, recording)
             recording.status = response.status
             return response
         except ApiError as refusal:
@@ -118,7 +146,12 @@ class Gateway:
             recording.end()
 
     async def _answer(
-        self, request: web.Request, target: Target, base: str, recording: Recording | None
+        self,
+        request: web.Request,
+        target: Target,
+        content: Content,
+        base: str,
+        recording: Recording | None,
     ) -> web.StreamResponse:
         """The same; what happens is noted in `recording`, if there is one."""
         if request.method == "CONNECT":
@@ -129,11 +162,19 @@ class Gateway:
         viewer = self._identities.from_request(request)
         if recording:
             recording.viewer = viewer
-        content, bundle_id = self._open(request, target, viewer)
+        bundle_id = self._open(request, target, content, viewer)
         if not target.inside:
             query = request.raw_path.partition("?")[2]
             location = f"{base}{target.mount}/" + (f"?{query}" if query else "")
             return web.Response(status=308, headers={"Location": location})
+        if target.bundle_id is None:
+            self._hits.add(
+                content.guid,
+                bundle_id,
+                viewer.guid if viewer else None,
+                request.raw_path[len(target.mount) :],
+                request.headers,
+            )
         faults: dict[str, Fault] = {}
         if self._faults.active:
             faults = self._faults.befall(content.guid, request.raw_path)
@@ -184,16 +225,13 @@ class Gateway:
             )
 
     def _open(
-        self, request: web.Request, target: Target, viewer: User | None
-    ) -> tuple[Content, int]:
-        """The content and the bundle that the visitor gets, if they may.
+        self, request: web.Request, target: Target, content: Content, viewer: User | None
+    ) -> int:
+        """The bundle that the visitor gets, if they may.
 
         A person in a browser does not get watched content whose newest deployment failed: they
         are told, as they may well be its author, who would otherwise look at the old version.
         """
-        content = self._store.content(target.guid)
-        if content is None:
-            raise NotFound("There is no content at this address.")
         rights.check_open(viewer, content)
         if content.locked:
             raise Locked(content.locked_message or "This content is locked.")
@@ -215,7 +253,7 @@ class Gateway:
                 "Nothing has been deployed to this content yet. "
                 f"{DASHBOARD}apps/{content.guid}/ shows what was tried."
             )
-        return content, bundle_id
+        return bundle_id
 
     async def _process(self, guid: str, bundle_id: int) -> ContentProcess:
         try:

@@ -100,6 +100,39 @@ STEPS: tuple[tuple[str, ...], ...] = (
         )
         """,
     ),
+    (
+        """
+        CREATE TABLE repositories (
+            content_guid VARCHAR NOT NULL,
+            repository VARCHAR NOT NULL,
+            branch VARCHAR NOT NULL,
+            directory VARCHAR NOT NULL,
+            polling BOOLEAN NOT NULL,
+            last_known_commit VARCHAR NOT NULL,
+            last_error VARCHAR NOT NULL,
+            PRIMARY KEY (content_guid),
+            FOREIGN KEY(content_guid) REFERENCES content (guid) ON DELETE CASCADE
+        )
+        """,
+    ),
+    (
+        """
+        CREATE TABLE hits (
+            id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+            content_guid VARCHAR NOT NULL,
+            bundle_id INTEGER NOT NULL,
+            user_guid VARCHAR,
+            timestamp VARCHAR NOT NULL,
+            path VARCHAR NOT NULL,
+            query VARCHAR,
+            user_agent VARCHAR,
+            sec_fetch_dest VARCHAR,
+            sec_fetch_site VARCHAR,
+            FOREIGN KEY(content_guid) REFERENCES content (guid) ON DELETE CASCADE
+        )
+        """,
+        "CREATE INDEX ix_hits_content_guid ON hits (content_guid, id)",
+    ),
 )
 
 #: the schema that this local-connect reads and writes

@@ -73,10 +73,12 @@ async def receive(
     content_guid: str,
     created_by: str,
     source: dict[str, Any] | None = None,
+    bundle_id: int | None = None,
 ) -> Bundle:
     """Take an upload to its end, check it, unpack it and record it.
 
-    Raises `TooLarge`, `BadRequest` or another `ApiError`; then nothing is kept.
+    `bundle_id` is one that `reserve` has given out. Raises `TooLarge`, `BadRequest` or another
+    `ApiError`; then nothing is kept.
     """
     incoming = Path(tempfile.mkdtemp(prefix=".incoming-", dir=store.bundles))
     try:
@@ -92,6 +94,8 @@ async def receive(
             source=source or {},
             warnings=unpacked.warnings,
         )
+        if bundle_id is not None:
+            bundle.id = bundle_id
         with store.session() as session:
             session.add(bundle)
             session.flush()
@@ -101,6 +105,24 @@ async def receive(
         raise _disk_error(error) from error
     finally:
         await asyncio.to_thread(shutil.rmtree, incoming, ignore_errors=True)
+
+
+def reserve(store: Store, content_guid: str) -> int:
+    """The id of a bundle that is yet to be received, which no other will have."""
+    with store.session() as session:
+        bundle = Bundle(
+            content_guid=content_guid,
+            created_by="",
+            size=0,
+            archive_md5="",
+            archive_sha1="",
+            manifest={},
+        )
+        session.add(bundle)
+        session.flush()
+        # SQLite gives an id out once, also where its row is gone
+        session.delete(bundle)
+        return bundle.id
 
 
 async def _to_its_end(function: Callable[..., T], *arguments: Any) -> T:

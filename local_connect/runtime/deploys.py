@@ -6,6 +6,7 @@ import asyncio
 import shutil
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,17 @@ from local_connect.runtime.processes import (
     ProcessFailed,
     content_environment,
 )
-from local_connect.runtime.tasks import Task, Tasks
+from local_connect.runtime.tasks import Task, TaskFailed, Tasks
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the bundle of a deployment comes from, if it was not sent before."""
+
+    #: receives the bundle, and says so in the log of the deployment
+    receive: Callable[[Task], Awaitable[None]]
+    #: is told how the deployment ended
+    at_end: Callable[[Task], None]
 
 
 class Deploys:
@@ -68,10 +79,23 @@ class Deploys:
         #: where content processes reach this server, set once it listens
         self.server_url = ""
 
-    def start(self, user_guid: str, content_guid: str, bundle_id: int, *, activate: bool) -> Task:
-        """Begin a deployment for this user, in the background and on record."""
-        work = partial(self._deploy, content_guid, bundle_id, activate)
-        return self._begin(user_guid, content_guid, bundle_id, "deploy", work, activate=activate)
+    def start(
+        self,
+        user_guid: str,
+        content_guid: str,
+        bundle_id: int,
+        *,
+        activate: bool,
+        source: Source | None = None,
+    ) -> Task:
+        """Begin a deployment for this user, in the background and on record.
+
+        With a `source` the bundle is yet to come from there.
+        """
+        work = partial(self._deploy, content_guid, bundle_id, activate, source)
+        return self._begin(
+            user_guid, content_guid, bundle_id, "deploy", work, activate=activate, source=source
+        )
 
     def start_build(self, user_guid: str, content_guid: str, bundle_id: int) -> Task:
         """Begin to make a bundle's environment, without starting or activating anything."""
@@ -87,10 +111,9 @@ class Deploys:
         work: Callable[[Task], Awaitable[None]],
         *,
         activate: bool,
+        source: Source | None = None,
     ) -> Task:
-        content = self._store.content(content_guid)
-        if content and content.locked:
-            raise Conflict("This content is locked, so nothing is deployed to it.", code=0)
+        self.check_unlocked(content_guid)
 
         def at_start(task: Task) -> None:
             self._history.begin(
@@ -102,22 +125,40 @@ class Deploys:
         def at_end(task: Task) -> None:
             self._history.end(task)
             self._jobs.end(task.id, task.code)
+            if source:
+                source.at_end(task)
 
         return self._tasks.start(user_guid, work, at_start=at_start, at_end=at_end)
+
+    def check_unlocked(self, content_guid: str) -> None:
+        """Raise where the content is locked, so that nothing may be deployed to it."""
+        content = self._store.content(content_guid)
+        if content and content.locked:
+            raise Conflict("This content is locked, so nothing is deployed to it.", code=0)
 
     def stop_build(self, key: str) -> None:
         """Stop the build whose job has this key, and so the deployment that it is of."""
         self._tasks.cancel(key, "The build was stopped.")
 
-    async def _deploy(self, content_guid: str, bundle_id: int, activate: bool, task: Task) -> None:
+    async def _deploy(
+        self,
+        content_guid: str,
+        bundle_id: int,
+        activate: bool,
+        source: Source | None,
+        task: Task,
+    ) -> None:
         """Build a bundle, start it and, with `activate`, make it the one that is served.
 
         Connect's own words go to the task's log. A bundle that cannot be built raises
         `TaskFailed`, and what was served before still is. One that is built and does not start
         ends well, as on Connect: the log has what the app printed, and visitors get the failure,
-        rsconnect among them, which looks at a draft before it activates that.
+        rsconnect among them, which looks at a draft before it activates that. Nobody looks at
+        what comes from a `source`, so there it fails where another bundle is served.
         """
         async with self._locks[content_guid]:
+            if source:
+                await source.receive(task)
             bundle = self.check(content_guid, bundle_id)
             await self._build(task, bundle)
             await task.log(f"Launching {_kind(Manifest.parse(bundle.manifest))}...")
@@ -126,6 +167,8 @@ class Deploys:
             except ProcessFailed as failure:
                 for line in (*failure.output, failure.explained):
                     await task.log(line)
+                if source and activate and self._is_served(content_guid):
+                    raise TaskFailed("The app did not start, so it was not activated.") from failure
             if activate:
                 self._activate(bundle)
                 self.retire(content_guid, keep=bundle_id)
@@ -350,6 +393,12 @@ class Deploys:
             content.app_mode = Manifest.parse(record.manifest).app_mode
             content.py_version = record.py_version
             content.last_deployed_time = now()
+
+    def _is_served(self, content_guid: str) -> bool:
+        """Whether any bundle of the content is active."""
+        with self._store.session() as session:
+            content = session.query(Content).filter_by(guid=content_guid).one()
+        return content.bundle_id is not None
 
     def packages(self, content: Content) -> tuple[str, ...] | None:
         """The packages that the active bundle runs with, as `name==version`."""

@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import shutil
-import socket
 import sys
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
@@ -23,8 +22,8 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 from uv import find_uv_bin
 
-from local_connect.content import lifeline
 from local_connect.runtime import pip_settings, requirements
+from local_connect.runtime.commands import started
 from local_connect.runtime.manifests import Manifest
 from local_connect.runtime.pip_settings import ForUv
 from local_connect.runtime.requirements import Requirements
@@ -306,36 +305,26 @@ class Environments:
         variables: Mapping[str, str] | None = None,
     ) -> list[str]:
         """Run an installer to its end; its output, line by line, also to `log` as it comes."""
-        ours, theirs = socket.socketpair()
-        with theirs:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, lifeline.__file__, str(theirs.fileno())),
-                *command,
-                cwd=cwd or self._directory,
-                env=os.environ | _OF_INSTALLERS | dict(variables or {}),
-                pass_fds=(theirs.fileno(),),
-                start_new_session=True,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-            )
-        assert process.stdout is not None  # noqa: S101 (it is a pipe, by the call above)
+        environment = os.environ | _OF_INSTALLERS | dict(variables or {})
         lines = []
-        try:
-            async with asyncio.timeout(self._build_seconds):
-                async for raw in process.stdout:
-                    lines.append(raw.decode("utf-8", "replace").rstrip())
-                    if log:
-                        await log(lines[-1])
-                status = await process.wait()
-        except TimeoutError:
-            raise TaskFailed(
-                f"The environment was not built within {self._build_seconds:.0f} seconds."
-            ) from None
-        finally:
-            # ends it and what it started, where that is still at work
-            ours.close()
-            await process.wait()
+        async with started(
+            *command,
+            cwd=cwd or self._directory,
+            environment=environment,
+            stderr=asyncio.subprocess.STDOUT,
+        ) as process:
+            assert process.stdout is not None  # noqa: S101 (it is a pipe)
+            try:
+                async with asyncio.timeout(self._build_seconds):
+                    async for raw in process.stdout:
+                        lines.append(raw.decode("utf-8", "replace").rstrip())
+                        if log:
+                            await log(lines[-1])
+                    status = await process.wait()
+            except TimeoutError:
+                raise TaskFailed(
+                    f"The environment was not built within {self._build_seconds:.0f} seconds."
+                ) from None
         if status:
             error = _build_error(lines)
             if log and error.endswith(f"{_NOT_AVAILABLE})"):

@@ -214,6 +214,10 @@ class Processes:
         pool = self._pools.get(bundle_id)
         return pool.pick() if pool else None
 
+    def alive(self) -> list[ContentProcess]:
+        """The processes of all content that take requests."""
+        return [process for pool in self._pools.values() for process in pool.alive]
+
     def state(self, bundle_id: int) -> str:
         """Whether a bundle is `live`, `starting`, `failed` or `idle`."""
         pool = self._pools.get(bundle_id)

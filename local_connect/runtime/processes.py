@@ -140,6 +140,11 @@ class ContentProcess:
     def alive(self) -> bool:
         return not self.lost and self._process is not None and self._process.returncode is None
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None  # noqa: S101 (started before)
+        return self._process.pid
+
     def idles(self) -> bool:
         """Whether it has had nothing to do for its `idle_timeout`."""
         unused = time.monotonic() - self._last_used

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from scripts.packages import installed_by
 from scripts.services import Unavailable
 from scripts.services.keeper import kept
 
@@ -158,11 +159,12 @@ def missing() -> str | None:
     """Why a node cannot start here, and what to do; None where it can."""
     if java() is None:
         return (
-            "Cassandra needs Java 17, and no other: install it (openjdk-17-jre-headless), "
-            "or say where it is by JAVA_HOME."
+            "Cassandra needs Java 17, and no other. What brings it: "
+            f"{installed_by(apt='openjdk-17-jre-headless maven', brew='openjdk@17 maven')}, then "
+            "make cassandra; or say where it is by JAVA_HOME."
         )
     if not JARS.is_dir():
-        return "Cassandra has not been fetched: make cassandra fetches it, once (70 MB)."
+        return "Cassandra has not been fetched. What brings it, once (70 MB): make cassandra"
     return None
 
 
@@ -258,7 +260,8 @@ def fetch() -> None:
         return
     maven = shutil.which("mvn")
     if maven is None:
-        sys.exit("cassandra: Maven is needed to fetch it, once: install maven.")
+        how = installed_by(apt="maven", brew="maven")
+        sys.exit(f"cassandra: Maven is needed to fetch it, once: {how}")
     JARS.parent.mkdir(exist_ok=True)
     print(f"Fetching Cassandra {VERSION}, 70 MB ...", flush=True)
     with tempfile.TemporaryDirectory(dir=JARS.parent) as scratch:

@@ -87,7 +87,7 @@ def still(page: Page, name: str, content: Content) -> None:
 # signing in
 
 
-def test_by_mouse(page: Page, target: Content) -> None:
+def test_signing_in_by_mouse(page: Page, target: Content) -> None:
     page.goto(f"{target.path}who?a=b%20c")
     expect(page.get_by_role("heading")).to_have_text("Who is visiting?")
     page.get_by_role("button", name="carol").click()
@@ -95,7 +95,7 @@ def test_by_mouse(page: Page, target: Content) -> None:
     assert page.evaluate("JSON.parse(document.body.innerText)")["who"]["user"] == "carol"
 
 
-def test_by_keyboard(page: Page, target: Content) -> None:
+def test_signing_in_by_keyboard(page: Page, target: Content) -> None:
     page.goto(f"{target.path}who")
     buttons = page.get_by_role("button")
     names = [text.split("\n")[0] for text in buttons.all_inner_texts()]
@@ -139,7 +139,7 @@ def test_someone_without_access_may_come_as_another(page: Page, server: LocalCon
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 390, 1280])
-def test_it_can_be_read(
+def test_the_sign_in_page_can_be_read(
     chromium: Browser, server: LocalConnect, scheme: Any, width: int, tmp_path: Path
 ) -> None:
     context = chromium.new_context(
@@ -279,7 +279,7 @@ def test_it_cannot_look_into_the_sign_in_window(trap: Page, hostile: Content) ->
     still(trap, "bob", hostile)
 
 
-def test_not_even_when_a_service_worker_isolates_it(
+def test_it_cannot_look_into_it_when_a_service_worker_isolates_it_either(
     trap: Page, hostile: Content, target: Content
 ) -> None:
     scope = run(

@@ -80,6 +80,17 @@ ACTIONS = {
         request("PATCH", "/environment", json=[{"name": "A", "value": "1"}]), EDIT
     ),
     "replace variables": Action(request("PUT", "/environment", json=[]), EDIT),
+    # there is none
+    "see its repository": Action(
+        request("GET", "/repository"), (401, 401, 404, 403, 404, 404), harmless=True
+    ),
+    "set its repository": Action(
+        request("PUT", "/repository", json={"repository": "/apis", "polling": False}), EDIT
+    ),
+    "make a bundle of a repository": Action(
+        request("POST", "/repository/bundle", json={"repository": "/nowhere"}),
+        (401, 401, 404, 403, 202, 202),
+    ),
     "set a vanity path": Action(
         lambda content, user: content.server.request(
             "PUT", f"{content.api}/vanity", user=user, json={"path": f"/p-{uuid.uuid4().hex}/"}

@@ -1,6 +1,7 @@
 """A content process by itself: without a server, a bundle or a deployment around it."""
 
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -62,7 +63,7 @@ async def running(
             python=python,
             app_mode=app_mode,
             entrypoint=entrypoint,
-            environment=content_environment(python, scratch / "home"),
+            environment=content_environment(python, scratch / "home") | _of_coverage(),
             max_processes=1,
             load_factor=0.5,
             threads=2,
@@ -83,6 +84,11 @@ async def running(
             yield Running(client, socket)
     finally:
         await process.stop()
+
+
+def _of_coverage() -> dict[str, str]:
+    """By what coverage.py measures a process that has it, which are those of this Python."""
+    return {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
 
 
 def _decided(mount: str) -> dict[str, str]:

@@ -48,23 +48,23 @@ def test_list_is_sorted_by_locale(content: Content) -> None:
 
 @pytest.mark.needs("item")
 @pytest.mark.one_viewer
-@pytest.mark.parametrize("lang", GREETINGS)
-def test_item(content: Content, lang: str) -> None:
-    response = content.get(item_path(content, lang))
-    assert response.status_code == 200
-    assert response.headers["Content-Type"].startswith("application/json")
-    assert response.json() == {"lang": lang, "text": GREETINGS[lang]}
+def test_item(content: Content) -> None:
+    for lang, text in GREETINGS.items():
+        response = content.get(item_path(content, lang))
+        assert response.status_code == 200, lang
+        assert response.headers["Content-Type"].startswith("application/json"), lang
+        assert response.json() == {"lang": lang, "text": text}
 
 
 @pytest.mark.needs("item")
 @pytest.mark.one_viewer
-@pytest.mark.parametrize("lang", UNKNOWN_LANGUAGES, ids=lambda lang: ascii(lang[:20]))
-def test_unknown_language_is_named(content: Content, lang: str) -> None:
-    response = content.get(item_path(content, lang))
-    assert response.status_code == 404
-    assert response.headers["Content-Type"].startswith("application/json")
-    assert list(response.json()) == ["message"]
-    assert lang in response.json()["message"]
+def test_unknown_language_is_named(content: Content) -> None:
+    for lang in UNKNOWN_LANGUAGES:
+        response = content.get(item_path(content, lang))
+        assert response.status_code == 404, lang
+        assert response.headers["Content-Type"].startswith("application/json"), lang
+        assert list(response.json()) == ["message"], lang
+        assert lang in response.json()["message"]
 
 
 @pytest.mark.needs("item")

@@ -1,28 +1,28 @@
 """What every example owes to HTTP: methods, paths, HEAD."""
 
-import pytest
+from itertools import product
 
 from tests.targets import Content
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
-def test_other_methods_are_refused(content: Content, method: str) -> None:
-    for path in content.example.paths:
+def test_other_methods_are_refused(content: Content) -> None:
+    for method, path in product(("POST", "PUT", "PATCH", "DELETE"), content.example.paths):
+        request = f"{method} {path}"
         response = content.request(method, path)
-        assert response.status_code == 405, path
+        assert response.status_code == 405, request
         allowed = {name.strip() for name in response.headers["Allow"].split(",")}
-        assert {"GET", "HEAD"} <= allowed, path
-        assert method not in allowed, path
+        assert {"GET", "HEAD"} <= allowed, request
+        assert method not in allowed, request
+        assert response.headers["Content-Type"].startswith("application/json"), request
+        assert set(response.json()) == set(content.example.errors), request
+
+
+def test_unknown_path(content: Content) -> None:
+    for path in ("no/such/path", "no/such/path/", "greetings/en/no", "static/no"):
+        response = content.get(path)
+        assert response.status_code == 404, path
         assert response.headers["Content-Type"].startswith("application/json"), path
         assert set(response.json()) == set(content.example.errors), path
-
-
-@pytest.mark.parametrize("path", ["no/such/path", "no/such/path/", "greetings/en/no", "static/no"])
-def test_unknown_path(content: Content, path: str) -> None:
-    response = content.get(path)
-    assert response.status_code == 404
-    assert response.headers["Content-Type"].startswith("application/json")
-    assert set(response.json()) == set(content.example.errors)
 
 
 def test_unknown_path_for_a_browser(content: Content) -> None:
@@ -41,11 +41,11 @@ def test_head_is_get_without_the_body(content: Content) -> None:
             assert head.headers[name] == get.headers[name], path
 
 
-@pytest.mark.parametrize("accept", ["*/*", "application/json", "application/xml", "image/*", ""])
-def test_programs_get_json(content: Content, accept: str) -> None:
-    for path in (content.example.list, content.example.hello):
-        if path is not None:
-            response = content.get(path, headers=[(b"Accept", accept.encode())])
-            assert response.status_code == 200
-            assert response.headers["Content-Type"].startswith("application/json")
-            response.json()
+def test_programs_get_json(content: Content) -> None:
+    paths = [path for path in (content.example.list, content.example.hello) if path is not None]
+    accepts = (b"*/*", b"application/json", b"application/xml", b"image/*", b"")
+    for path, accept in product(paths, accepts):
+        response = content.get(path, headers=[(b"Accept", accept)])
+        assert response.status_code == 200, accept
+        assert response.headers["Content-Type"].startswith("application/json"), accept
+        response.json()

@@ -20,12 +20,12 @@ def status(content: Content, *headers: tuple[bytes, bytes]) -> int:
     return response.status_code
 
 
-def test_for_those_who_are_signed_in(content: Content) -> None:
+def test_it_is_for_those_who_are_signed_in(content: Content) -> None:
     assert status(content) == (200 if content.viewer else 401)
 
 
 @pytest.mark.plays_connect(True)
-def test_not_for_nobody(content: Content) -> None:
+def test_it_is_refused_where_no_user_is_named(content: Content) -> None:
     nobody = content.seen_by(None)
     assert status(nobody) == 401
     for value in (b"{}", b'{"user": null}', b'{"user": ""}', b'{"groups": ["staff"]}'):
@@ -33,7 +33,7 @@ def test_not_for_nobody(content: Content) -> None:
 
 
 @pytest.mark.plays_connect(True)
-def test_a_malformed_header_is_nobodys(content: Content) -> None:
+def test_a_malformed_header_is_a_bad_request(content: Content) -> None:
     nobody = content.seen_by(None)
     for value in (b"", b"alice", b'{"user": "alice"', b'{"user": "\xff"}', b"[]", b'{"user": 7}'):
         assert status(nobody, (CREDENTIALS, value)) == 400, value
@@ -47,7 +47,7 @@ def test_a_client_cannot_sign_itself_in(content: Content) -> None:
     assert status(content, (CREDENTIALS, b"not JSON")) == (200 if content.viewer else 401)
 
 
-def test_nothing_else_signs_anybody_in(content: Content) -> None:
+def test_only_connects_header_signs_a_visitor_in(content: Content) -> None:
     nobody = content.seen_by(None)
     names = (b"X-Forwarded-User", b"X-Remote-User", b"Remote-User", b"X-User", b"From")
     cookies = (b"Cookie", b"user=alice; session=alice; remember_token=alice|0")

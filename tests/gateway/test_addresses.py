@@ -22,7 +22,9 @@ class TestHosts:
             ("[FE80::1]:3939", "fe80::1", "3939"),
         ],
     )
-    def test_the_clients_name_for_us(self, probe: Site, host: str, name: str, port: str) -> None:
+    def test_the_host_is_the_one_that_the_client_used(
+        self, probe: Site, host: str, name: str, port: str
+    ) -> None:
         environ = probe.environ(f"Host: {host}", host=False)
         base = f"http://{host.lower()}"
         assert environ["HTTP_HOST"] == host.lower()
@@ -102,7 +104,7 @@ class TestHosts:
         assert answer.status == 400
         assert answer.body
 
-    def test_an_old_client_that_names_none(self, probe: Site) -> None:
+    def test_a_client_of_http_1_0_without_a_host(self, probe: Site) -> None:
         request = probe.request(host=False).replace(b"HTTP/1.1", b"HTTP/1.0")
         answer = probe.exchange(request)
         assert answer.status == 400
@@ -127,7 +129,7 @@ class TestHosts:
         assert answer.status in (400, 404)
         assert b"environ" not in answer.body
 
-    def test_a_tunnel(self, probe: Site) -> None:
+    def test_connect_opens_no_tunnel(self, probe: Site) -> None:
         answer = probe.exchange(probe.request(method="CONNECT"))
         assert answer.status == 405
         assert "tunnel" in answer.error
@@ -176,7 +178,7 @@ class TestPaths:
             "/_bundle9999999999999999999/",
         ],
     )
-    def test_the_rest_is_the_apps(self, probe: Site, path: str) -> None:
+    def test_the_path_below_the_mount_is_the_apps(self, probe: Site, path: str) -> None:
         environ = probe.environ(path=path)
         assert environ["SCRIPT_NAME"] == probe.mount
         assert environ["PATH_INFO"].encode("latin-1") == unquote_to_bytes(path)
@@ -219,7 +221,7 @@ class TestPaths:
             "/content/",
         ],
     )
-    def test_one_way_to_write_the_address(self, probe: Site, target: str) -> None:
+    def test_an_address_that_is_written_in_another_way(self, probe: Site, target: str) -> None:
         guid = probe.guid
         path = target.format(
             guid=guid,

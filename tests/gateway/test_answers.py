@@ -43,7 +43,7 @@ class TestStatus:
             "200 Grüße",
         ],
     )
-    def test_the_apps_own(self, probe: Site, status: str) -> None:
+    def test_the_status_is_the_apps_own(self, probe: Site, status: str) -> None:
         answer = probe.told(status, [PLAIN, ("WWW-Authenticate", "Basic")], "body of ", "the app")
         code, _, reason = status.partition(" ")
         assert answer.status == int(code)
@@ -54,7 +54,7 @@ class TestStatus:
     @pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
     @pytest.mark.parametrize("headers", [[], [("Content-Length", "0")], [("Content-Length", "5")]])
     @pytest.mark.parametrize("body", ["", "hello"])
-    def test_without_a_body(
+    def test_a_status_that_has_no_body(
         self, probe: Site, status: str, headers: list[tuple[str, str]], body: str
     ) -> None:
         with probe.wire() as wire:
@@ -69,13 +69,13 @@ class TestStatus:
             assert wire.answer().json["size"] == 0
 
     @pytest.mark.parametrize("status", ["100 Continue", "102 Processing", "103 Early Hints"])
-    def test_interim_from_an_app_that_cannot(self, probe: Site, status: str) -> None:
+    def test_an_interim_status_is_no_answer(self, probe: Site, status: str) -> None:
         # WSGI has no interim answers: it never gives a final one
         answer = probe.told(status, [], "")
         assert answer.status == 502
         assert "closed the connection without an answer" in answer.error
 
-    def test_a_status_that_is_none(self, probe: Site) -> None:
+    def test_an_invalid_status(self, probe: Site) -> None:
         answer = probe.told("20 Short", [PLAIN], "body")
         assert answer.status == 502
         assert "not HTTP" in answer.error
@@ -84,7 +84,9 @@ class TestStatus:
 class TestHead:
     @pytest.mark.parametrize("headers", [[], [("Content-Length", "1234")]])
     @pytest.mark.parametrize("body", [[], ["hello"], ["hel", "lo"]])
-    def test_no_body(self, probe: Site, headers: list[tuple[str, str]], body: list[str]) -> None:
+    def test_an_answer_to_head_has_no_body(
+        self, probe: Site, headers: list[tuple[str, str]], body: list[str]
+    ) -> None:
         with probe.wire() as wire:
             wire.send(probe.telling("200 OK", [PLAIN, *headers], *body, method="HEAD"))
             answer = wire.answer(head=True)
@@ -94,13 +96,13 @@ class TestHead:
             wire.send(probe.request())
             assert wire.answer().json["size"] == 0
 
-    def test_of_an_endless_answer(self, probe: Site) -> None:
+    def test_head_of_an_endless_answer(self, probe: Site) -> None:
         request = probe.request(method="HEAD", path="/events?name=head")
         answer = probe.exchange(request, head=True)
         assert answer.status == 200
         assert probe.get("/closed?name=head")
 
-    def test_of_flask(self, probe: Site) -> None:
+    def test_head_of_a_flask_app(self, probe: Site) -> None:
         for path in ("/flask/", "/flask/file"):
             got = probe.server.get(probe.mount + path)
             head = probe.server.request("HEAD", probe.mount + path)
@@ -109,7 +111,7 @@ class TestHead:
 
 
 class TestHeaders:
-    def test_repeated(self, probe: Site) -> None:
+    def test_repeated_headers(self, probe: Site) -> None:
         headers = [
             ("Set-Cookie", "a=1"),
             ("Link", "</a>; rel=next"),
@@ -128,7 +130,7 @@ class TestHeaders:
         assert answer.all("Link") == [b"</a>; rel=next", b"</b>; rel=prev, </c>"]
         assert answer.all("X-One") == [b"1", b"2"]
 
-    def test_as_they_are(self, probe: Site) -> None:
+    def test_headers_are_passed_on_as_they_are(self, probe: Site) -> None:
         headers = {
             "Content-Type": "application/problem+json; charset=utf-16",
             "Content-Disposition": "attachment; filename*=UTF-8''na%C3%AFve.txt",
@@ -151,19 +153,19 @@ class TestHeaders:
             assert answer.all(name) == [value.encode()], name
 
     @pytest.mark.parametrize("text", ["José", "ᏣᎳᎩ 😀", "na\u00efve.txt"])
-    def test_utf_8(self, probe: Site, text: str) -> None:
+    def test_utf_8_in_a_header(self, probe: Site, text: str) -> None:
         # WSGI has an app write UTF-8 as if it were Latin-1
         answer = probe.told("200 OK", [("X-Text", text.encode().decode("latin-1"))], "x")
         assert answer.all("X-Text") == [text.encode()]
 
     @pytest.mark.parametrize("text", ["José", "ÿ", "\x80\x9f", "Ã©" + "é"])
-    def test_latin_1(self, probe: Site, text: str) -> None:
+    def test_latin_1_in_a_header(self, probe: Site, text: str) -> None:
         # aiohttp writes text only, so bytes that are not UTF-8 become it
         answer = probe.told("200 OK", [("X-Text", text)], "x")
         assert answer.all("X-Text") == [text.encode()]
 
     @pytest.mark.parametrize("value", ["a\x01b", "a\x7fb", "\x1b[31m"])
-    def test_control_characters(self, probe: Site, value: str) -> None:
+    def test_control_characters_in_a_header(self, probe: Site, value: str) -> None:
         # of no known length, so it would have gone in chunks, as the refusal does not
         answer = probe.told("200 OK", [("X-Control", value)], "x", "y")
         assert answer.status == 502
@@ -185,25 +187,25 @@ class TestHeaders:
 
 
 class TestLength:
-    def test_kept(self, probe: Site) -> None:
+    def test_the_apps_content_length_is_kept(self, probe: Site) -> None:
         answer = probe.told("200 OK", [("Content-Length", "10")], "01234", "56789")
         assert answer.all("Content-Length") == [b"10"]
         assert answer.body == b"0123456789"
         assert not answer.all("Transfer-Encoding")
 
-    def test_unknown(self, probe: Site) -> None:
+    def test_an_answer_of_unknown_length(self, probe: Site) -> None:
         answer = probe.told("200 OK", [PLAIN], "01234", "56789")
         assert not answer.all("Content-Length")
         assert answer.all("Transfer-Encoding") == [b"chunked"]
         assert answer.body == b"0123456789"
 
-    def test_more_than_there_is(self, probe: Site) -> None:
+    def test_a_length_that_is_too_large(self, probe: Site) -> None:
         with probe.wire() as wire:
             wire.send(probe.telling("200 OK", [("Content-Length", "10")], "01234"))
             with pytest.raises(ConnectionError):
                 wire.answer()
 
-    def test_less_than_there_is(self, probe: Site) -> None:
+    def test_a_length_that_is_too_small(self, probe: Site) -> None:
         with probe.wire() as wire:
             wire.send(probe.telling("200 OK", [("Content-Length", "3")], "01234"))
             assert wire.answer().body == b"012"
@@ -214,7 +216,9 @@ class TestLength:
 class TestCompression:
     @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "unheard-of"])
     @pytest.mark.parametrize("length", [True, False])
-    def test_untouched(self, probe: Site, coding: str, length: bool) -> None:
+    def test_a_compressed_answer_is_left_alone(
+        self, probe: Site, coding: str, length: bool
+    ) -> None:
         text = b"hello " * 1000
         packed = {"gzip": gzip.compress(text), "deflate": zlib.compress(text)}.get(coding, text)
         headers = [("Content-Encoding", coding), ("Vary", "Accept-Encoding")]
@@ -226,20 +230,20 @@ class TestCompression:
         assert answer.all("Content-Encoding") == [coding.encode()]
         assert answer.all("Content-Length") == ([str(len(packed)).encode()] if length else [])
 
-    def test_never_compressed_here(self, probe: Site) -> None:
+    def test_the_gateway_compresses_nothing(self, probe: Site) -> None:
         url = f"{probe.mount}/numbers?size=100000"
         answer = probe.server.get(url, headers={"Accept-Encoding": "gzip, br, zstd"})
         assert "Content-Encoding" not in answer.headers
         assert len(answer.content) == 100_000
 
-    def test_what_the_client_takes_is_the_apps_to_know(self, probe: Site) -> None:
+    def test_accept_encoding_reaches_the_app(self, probe: Site) -> None:
         environ = probe.environ("Accept-Encoding: br;q=0.9, *;q=0")
         assert environ["HTTP_ACCEPT_ENCODING"] == "br;q=0.9, *;q=0"
         assert "HTTP_ACCEPT_ENCODING" not in probe.environ()
 
 
 class TestRedirects:
-    def test_to_the_apps_own_pages(self, probe: Site) -> None:
+    def test_redirects_to_the_apps_own_pages(self, probe: Site) -> None:
         root = f"{probe.mount}/flask/"
         for kind, location in (("relative", root), ("absolute", probe.server.url + root)):
             answer = probe.server.get(f"{root}redirect/{kind}")
@@ -248,7 +252,7 @@ class TestRedirects:
             followed = probe.server.get(f"{root}redirect/{kind}", follow_redirects=True)
             assert followed.json()["root"] == probe.mount
 
-    def test_to_the_address_with_a_slash(self, probe: Site) -> None:
+    def test_flasks_redirect_to_the_address_with_a_slash(self, probe: Site) -> None:
         answer = probe.server.get(f"{probe.mount}/flask/slash")
         assert answer.status_code == 308
         location = httpx.URL(probe.server.url).join(answer.headers["Location"])
@@ -256,7 +260,7 @@ class TestRedirects:
         assert location.host == "127.0.0.1"
 
     @pytest.mark.parametrize("location", ["https://elsewhere.test/?a=b#c", "/content/", "a/../b"])
-    def test_elsewhere(self, probe: Site, location: str) -> None:
+    def test_redirects_to_elsewhere(self, probe: Site, location: str) -> None:
         answer = probe.told("302 Found", [("Location", location)])
         assert answer.all("Location") == [location.encode()]
 
@@ -296,7 +300,9 @@ class TestCookies:
             ("; Path=x{mount}/", "/"),
         ],
     )
-    def test_path(self, probe: Site, other: Site, attributes: str, path: str) -> None:
+    def test_the_path_of_a_cookie(
+        self, probe: Site, other: Site, attributes: str, path: str
+    ) -> None:
         text = attributes.format(mount=probe.mount, other=other.mount)
         (cookie,) = probe.told("200 OK", [("Set-Cookie", f"a=1{text}; Secure")], "x").all(
             "Set-Cookie"
@@ -308,7 +314,7 @@ class TestCookies:
     @pytest.mark.parametrize(
         "domain", ["; Domain=127.0.0.1", "; domain=.test", "; DOMAIN = x", "; Domain"]
     )
-    def test_domain(self, probe: Site, domain: str) -> None:
+    def test_the_domain_of_a_cookie(self, probe: Site, domain: str) -> None:
         cookie = f"a=1{domain}; HttpOnly; SameSite=Lax; Max-Age=60"
         (kept,) = probe.told("200 OK", [("Set-Cookie", cookie)], "x").all("Set-Cookie")
         assert b"domain" not in kept.lower()
@@ -328,12 +334,12 @@ class TestCookies:
             SESSION,
         ],
     )
-    def test_the_session_is_not_the_apps_to_set(self, probe: Site, cookie: str) -> None:
+    def test_an_app_cannot_set_the_servers_session_cookie(self, probe: Site, cookie: str) -> None:
         headers = [("Set-Cookie", cookie), ("Set-Cookie", "mine=1")]
         answer = probe.told("200 OK", headers, "x")
         assert [value.split(b";")[0] for value in answer.all("Set-Cookie")] == [b"mine=1"]
 
-    def test_a_session_of_the_apps_own(self, probe: Site, other: Site) -> None:
+    def test_an_app_may_have_a_session_cookie_of_its_own(self, probe: Site, other: Site) -> None:
         with httpx.Client(base_url=probe.server.url, trust_env=False) as visitor:
             visits = [visitor.get(f"{probe.mount}/flask/visits").text for _ in range(3)]
             assert visits == ["1", "2", "3"]

@@ -54,7 +54,7 @@ class TestUploads:
         assert seen["environ"]["REQUEST_METHOD"] == method
 
     @pytest.mark.parametrize("method", [method for method in METHODS if method != "HEAD"])
-    def test_none(self, probe: Site, method: str) -> None:
+    def test_no_body(self, probe: Site, method: str) -> None:
         for framing in ([], ["Content-Length: 0"]):
             seen = probe.echo(*framing, method=method)
             assert seen["size"] == 0
@@ -79,7 +79,7 @@ class TestUploads:
         assert seen["digest"] == hashlib.sha256(body).hexdigest()
         assert seen["environ"]["CONTENT_TYPE"] == request.headers["Content-Type"]
 
-    def test_slow(self, own: Site) -> None:
+    def test_a_slow_client(self, own: Site) -> None:
         # slower than read_timeout in all, but never silent for as long
         own.change(read_timeout=1)
         with own.wire() as wire:
@@ -89,7 +89,7 @@ class TestUploads:
                 wire.send(byte)
             assert wire.answer().json["size"] == 3
 
-    def test_one_that_breaks_off(self, own: Site) -> None:
+    def test_an_upload_that_breaks_off(self, own: Site) -> None:
         for framing in ("Content-Length: 100", "Transfer-Encoding: chunked"):
             with own.wire() as wire:
                 wire.send(
@@ -105,7 +105,7 @@ class TestContinue:
 
     LINES = ("Expect: 100-continue", "Content-Length: 5")
 
-    def test_asked_for(self, probe: Site) -> None:
+    def test_the_client_is_asked_for_the_body(self, probe: Site) -> None:
         with probe.wire() as wire:
             wire.send(probe.request(*self.LINES, method="POST"))
             assert wire.start() == 100
@@ -116,7 +116,7 @@ class TestContinue:
             wire.send(probe.request())
             assert wire.answer().status == 200
 
-    def test_in_chunks(self, probe: Site) -> None:
+    def test_a_body_in_chunks(self, probe: Site) -> None:
         with probe.wire() as wire:
             lines = ("expect: 100-Continue", "Transfer-Encoding: chunked")
             wire.send(probe.request(*lines, method="PUT"))
@@ -124,16 +124,16 @@ class TestContinue:
             wire.send(b"5\r\nhello\r\n0\r\n\r\n")
             assert wire.answer().json["size"] == 5
 
-    def test_not_waited_for(self, probe: Site) -> None:
+    def test_a_client_that_does_not_wait_to_be_asked(self, probe: Site) -> None:
         answer = probe.exchange(probe.request(*self.LINES, method="POST", body=b"hello"))
         assert answer.json["size"] == 5
 
-    def test_without_a_body(self, probe: Site) -> None:
+    def test_a_request_without_a_body(self, probe: Site) -> None:
         answer = probe.exchange(probe.request("Expect: 100-continue"))
         assert answer.status == 200
         assert not answer.interim
 
-    def test_not_asked_for_where_it_is_refused(self, probe: Site, own: Site) -> None:
+    def test_a_client_that_is_refused_is_not_asked(self, probe: Site, own: Site) -> None:
         own.content.open_to("acl")
         missing = probe.request(*self.LINES, method="POST").replace(
             probe.guid.encode(), b"00000000-0000-4000-8000-000000000000"
@@ -157,7 +157,7 @@ class TestContinue:
         assert answer.status == 417
         assert "tea" in answer.error
 
-    def test_for_an_old_client(self, probe: Site) -> None:
+    def test_a_client_of_http_1_0(self, probe: Site) -> None:
         # HTTP/1.0 knows no interim answers
         request = probe.request(*self.LINES, method="POST", body=b"hello")
         answer = probe.exchange(request.replace(b"HTTP/1.1", b"HTTP/1.0"))
@@ -178,7 +178,7 @@ class TestDownloads:
             assert answer.num_bytes_downloaded == size
         assert digest.hexdigest() == digest_of(numbers(size))
 
-    def test_to_a_slow_client(self, own: Site) -> None:
+    def test_a_slow_client(self, own: Site) -> None:
         # more than all buffers hold
         own.change(read_timeout=1)
         size = 40 * MEGABYTE
@@ -189,7 +189,7 @@ class TestDownloads:
                 time.sleep(1.5 if number < 2 else 0)
         assert digest.hexdigest() == digest_of(numbers(size))
 
-    def test_to_an_old_client(self, probe: Site) -> None:
+    def test_a_client_of_http_1_0(self, probe: Site) -> None:
         # HTTP/1.0 knows no chunks: the end of the connection is the end of the answer
         request = probe.request(path="/numbers?size=100000").replace(b"HTTP/1.1", b"HTTP/1.0")
         with probe.wire() as wire:
@@ -199,7 +199,7 @@ class TestDownloads:
             assert hashlib.sha256(answer.body).hexdigest() == digest_of(numbers(100_000))
             assert wire.ended
 
-    def test_a_part(self, probe: Site) -> None:
+    def test_a_range(self, probe: Site) -> None:
         url = f"{probe.mount}/flask/file"
         whole = probe.server.get(url)
         assert whole.headers["Accept-Ranges"] == "bytes"
@@ -280,13 +280,13 @@ class TestEventStreams:
 
 
 class TestConnections:
-    def test_one_after_another(self, probe: Site) -> None:
+    def test_requests_one_after_another(self, probe: Site) -> None:
         with probe.wire() as wire:
             for number in range(20):
                 wire.send(probe.request(f"X-Number: {number}"))
                 assert wire.answer().json["environ"]["HTTP_X_NUMBER"] == str(number)
 
-    def test_pipelined(self, probe: Site) -> None:
+    def test_pipelined_requests(self, probe: Site) -> None:
         requests = [
             probe.request(f"X-Number: {number}", "Content-Length: 2", method="POST", body=b"ab")
             for number in range(20)
@@ -298,7 +298,7 @@ class TestConnections:
                 assert seen["environ"]["HTTP_X_NUMBER"] == str(number)
                 assert seen["size"] == 2
 
-    def test_different_visitors_on_one(self, probe: Site) -> None:
+    def test_different_visitors_on_one_connection(self, probe: Site) -> None:
         with probe.wire() as wire:
             for name in ("alice", None, "bob", None):
                 key = [f"Authorization: Key {probe.server.users[name].api_key}"] if name else []
@@ -331,7 +331,7 @@ class TestConnections:
             wire.send(probe.request())
             assert wire.answer().status == 200
 
-    def test_many_at_a_time(self, server: LocalConnect, own: Site) -> None:
+    def test_many_connections_at_a_time(self, server: LocalConnect, own: Site) -> None:
         own.change(max_conns_per_process=4, max_processes=1)
         answers: list[int] = []
 

@@ -29,7 +29,7 @@ def is_gone(pid: int) -> bool:
 
 
 class TestSlowness:
-    def test_an_app_takes_the_time_that_it_takes(self, own: Site) -> None:
+    def test_a_slow_app_is_waited_for(self, own: Site) -> None:
         # it is the time without data from the client, and that has sent all there is
         own.change(read_timeout=1)
         assert own.get("/sleep?seconds=3")["pid"] == own.process["pid"]
@@ -116,14 +116,16 @@ class TestSettings:
         "settings",
         [{"read_timeout": 7}, {"max_conns_per_process": 3}, {"load_factor": 0.3}],
     )
-    def test_change_at_once(self, own: Site, settings: dict[str, float]) -> None:
+    def test_a_changed_setting_replaces_the_process(
+        self, own: Site, settings: dict[str, float]
+    ) -> None:
         before = own.process["pid"]
         own.change(title="A title is nothing to a process")
         assert own.process["pid"] == before
         own.change(**settings)
         assert own.process["pid"] != before
 
-    def test_let_requests_end(self, own: Site) -> None:
+    def test_a_process_is_replaced_once_its_requests_have_ended(self, own: Site) -> None:
         with own.wire() as wire:
             wire.send(own.request(path="/sleep?seconds=2"))
             time.sleep(0.5)
@@ -134,7 +136,7 @@ class TestSettings:
             assert answer.json["pid"] != new
         assert eventually(lambda: is_gone(answer.json["pid"]))
 
-    def test_wait_for_no_visitor_who_has_gone(self, own: Site) -> None:
+    def test_a_visitor_who_has_gone_does_not_delay_the_replacement(self, own: Site) -> None:
         pid = own.get("/echo")["pid"]
         with own.wire() as wire:
             wire.send(own.request(path="/sleep?seconds=25"))
@@ -143,7 +145,7 @@ class TestSettings:
         assert eventually(partial(is_gone, pid), seconds=10)
 
     @pytest.mark.parametrize("field", ["max_processes", "max_conns_per_process", "init_timeout"])
-    def test_none_shuts_everyone_out(self, own: Site, field: str) -> None:
+    def test_a_setting_that_would_shut_everyone_out_is_refused(self, own: Site, field: str) -> None:
         for value in (0, -1):
             answer = own.server.request("PATCH", own.content.api, json={field: value})
             assert field in refusal(answer, 400)
@@ -157,7 +159,7 @@ class TestSettings:
 
 class TestDeath:
     @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
-    def test_in_the_middle_of_a_request(self, own: Site, method: str) -> None:
+    def test_a_process_that_ends_during_a_request(self, own: Site, method: str) -> None:
         starts = len(own.process["starts"])
         said = refusal(own.server.request(method, f"{own.mount}/end?status=3"), 502)
         assert "process ended without an answer" in said
@@ -165,7 +167,7 @@ class TestDeath:
         process = own.process
         assert len(process["starts"]) == starts + 1
 
-    def test_where_it_cannot_be_reached_any_more(self, own: Site) -> None:
+    def test_a_process_whose_socket_is_gone(self, own: Site) -> None:
         process = own.process
         with own.wire() as wire:
             # keeps the connection that there is
@@ -178,12 +180,12 @@ class TestDeath:
             assert answer.json()["pid"] != process["pid"]
             assert wire.answer().json["pid"] == process["pid"]
 
-    def test_in_the_middle_of_an_answer(self, own: Site) -> None:
+    def test_a_process_that_ends_during_an_answer(self, own: Site) -> None:
         with pytest.raises(httpx.RemoteProtocolError):
             own.server.get(f"{own.mount}/end?half=1")
         assert own.get("/echo")["size"] == 0
 
-    def test_of_others_requests_too(self, own: Site) -> None:
+    def test_the_other_requests_of_a_process_that_ends(self, own: Site) -> None:
         with own.wire() as wire:
             wire.send(own.request(path="/sleep?seconds=20"))
             time.sleep(0.3)
@@ -191,7 +193,7 @@ class TestDeath:
             assert wire.answer().status == 502
 
     @pytest.mark.parametrize("method", ["GET", "POST"])
-    def test_by_a_signal(self, own: Site, method: str) -> None:
+    def test_a_process_that_is_killed(self, own: Site, method: str) -> None:
         for _ in range(3):
             pid = own.get("/echo")["pid"]
             os.kill(pid, 9)
@@ -202,12 +204,12 @@ class TestDeath:
             assert answer.json()["pid"] != pid
             assert answer.json()["size"] == 5
 
-    def test_again_and_again(self, own: Site) -> None:
+    def test_a_process_that_ends_again_and_again(self, own: Site) -> None:
         for _ in range(3):
             assert own.server.get(f"{own.mount}/end").status_code == 502
             assert own.server.request("POST", f"{own.mount}/echo").status_code == 200
 
-    def test_at_the_start(self, own: Site) -> None:
+    def test_a_process_that_fails_at_its_start(self, own: Site) -> None:
         own.end_process()
         own.set_variables(PROBE_SECONDS_TO_START="not a number")
         said = refusal(own.server.get(f"{own.mount}/echo"), 502)

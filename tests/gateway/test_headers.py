@@ -81,11 +81,13 @@ def test_more_headers_than_the_server_takes(probe: Site, lines: list[str]) -> No
 class TestKeys:
     @pytest.mark.parametrize("name", ["Authorization", "authorization", "AUTHORIZATION"])
     @pytest.mark.parametrize("scheme", ["Key", "key", "KEY", "kEy"])
-    def test_the_viewers_key(self, probe: Site, name: str, scheme: str) -> None:
+    def test_a_key_identifies_the_viewer_and_does_not_reach_the_app(
+        self, probe: Site, name: str, scheme: str
+    ) -> None:
         self.assert_kept(probe, f"{name}: {scheme} {{key}}", user="bob")
 
     @pytest.mark.parametrize("name", ["X-RSC-Authorization", "x-rsc-authorization"])
-    def test_in_the_other_header(self, probe: Site, name: str) -> None:
+    def test_a_key_in_x_rsc_authorization(self, probe: Site, name: str) -> None:
         self.assert_kept(probe, f"{name}: Key {{key}}", user="bob")
         environ = probe.environ(f"{name}: Bearer other")
         assert "other" not in json.dumps(environ)
@@ -101,10 +103,10 @@ class TestKeys:
             "X_RSC_Authorization: Key {key}",
         ],
     )
-    def test_written_wrongly(self, probe: Site, line: str) -> None:
+    def test_a_malformed_key_identifies_nobody(self, probe: Site, line: str) -> None:
         self.assert_kept(probe, line, user=None)
 
-    def test_twice(self, probe: Site) -> None:
+    def test_a_key_in_both_headers(self, probe: Site) -> None:
         users = probe.server.users
         lines = [
             f"{name}: Key {users['bob'].api_key}"
@@ -115,7 +117,7 @@ class TestKeys:
         assert '"bob"' in environ["HTTP_RSTUDIO_CONNECT_CREDENTIALS"]
 
     @pytest.mark.parametrize("value", ["Bearer abc", "Basic eDp5", "Negotiate x", "Keyless x", ""])
-    def test_other_authorization_is_the_apps(self, probe: Site, value: str) -> None:
+    def test_other_authorization_reaches_the_app(self, probe: Site, value: str) -> None:
         key = probe.server.users["bob"].api_key
         assert probe.environ(f"Authorization: {value}")["HTTP_AUTHORIZATION"] == value
         environ = probe.environ(f"Authorization: {value}", f"X-RSC-Authorization: Key {key}")
@@ -139,7 +141,7 @@ class TestKeys:
 
 
 class TestCookies:
-    def test_the_visitors_own(self, probe: Site) -> None:
+    def test_cookies_reach_the_app(self, probe: Site) -> None:
         lines = ['Cookie: a=1; b="2; 3"', "Cookie: c=4", "cookie: a=5=6"]
         assert probe.environ(*lines)["HTTP_COOKIE"] == 'a=1; b="2; 3"; c=4; a=5=6'
 
@@ -154,24 +156,24 @@ class TestCookies:
             "{session}; {session}",
         ],
     )
-    def test_the_session(self, probe: Site, line: str) -> None:
+    def test_the_session_cookie_does_not_reach_the_app(self, probe: Site, line: str) -> None:
         cookie = line.format(session=f"{SESSION}=secret")
         environ = probe.environ(f"Cookie: {cookie}", "Cookie: z=26")
         assert "secret" not in json.dumps(environ)
         expected = [pair.strip() for pair in cookie.split(";") if "secret" not in pair]
         assert environ["HTTP_COOKIE"].split("; ") == [*expected, "z=26"]
 
-    def test_the_session_alone(self, probe: Site) -> None:
+    def test_no_cookie_header_is_left_of_the_session_cookie_alone(self, probe: Site) -> None:
         assert "HTTP_COOKIE" not in probe.environ(f"Cookie: {SESSION}=secret")
 
-    def test_names_that_only_look_like_it(self, probe: Site) -> None:
+    def test_cookies_of_similar_names_reach_the_app(self, probe: Site) -> None:
         cookie = f"x{SESSION}=1; {SESSION}x=2; {SESSION.upper()}=3"
         assert probe.environ(f"Cookie: {cookie}")["HTTP_COOKIE"] == cookie
 
 
 class TestHopByHop:
     @pytest.mark.parametrize("line", HOP_BY_HOP)
-    def test_to_the_app(self, probe: Site, line: str) -> None:
+    def test_hop_by_hop_headers_do_not_reach_the_app(self, probe: Site, line: str) -> None:
         environ = probe.environ(line, "X-Mine: 1")
         name = f"HTTP_{line.partition(':')[0].upper().replace('-', '_')}"
         assert name not in environ
@@ -185,7 +187,9 @@ class TestHopByHop:
             ["connection: a,,  X-HOP  ,b"],
         ],
     )
-    def test_named_in_connection(self, probe: Site, lines: list[str]) -> None:
+    def test_headers_that_connection_names_do_not_reach_the_app(
+        self, probe: Site, lines: list[str]
+    ) -> None:
         environ = probe.environ(*lines, "X-Hop: 1", "X-Mine: 1")
         assert "HTTP_X_HOP" not in environ
         assert environ["HTTP_X_MINE"] == "1"
@@ -201,7 +205,7 @@ class TestHopByHop:
         assert "HTTP_EXPECT" not in seen["environ"]
 
     @pytest.mark.parametrize("name", ["Connection", "Keep-Alive", "Proxy-Authenticate", "Upgrade"])
-    def test_to_the_client(self, probe: Site, name: str) -> None:
+    def test_hop_by_hop_headers_do_not_reach_the_client(self, probe: Site, name: str) -> None:
         # PEP 3333 forbids an app to set these, and some do by habit
         answer = probe.told("200 OK", [(name, "x"), ("X-Other", "1")], "body")
         assert (answer.status, answer.body) == (200, b"body")

@@ -22,18 +22,20 @@ def mode(path: Path) -> int:
 
 
 class TestFiles:
-    def test_data(self, server: LocalConnect, probe: Site) -> None:
+    def test_the_data_directory_is_private(self, server: LocalConnect, probe: Site) -> None:
         assert probe.process["pid"]
         assert mode(server.data) == 0o700
 
-    def test_sockets(self, probe: Site) -> None:
+    def test_sockets_are_private(self, probe: Site) -> None:
         paths = [Path(name) for name in unix_sockets_of(probe)]
         assert paths
         for path in paths:
             assert mode(path) == 0o600
             assert mode(path.parent) == 0o700
 
-    def test_what_was_open_is_closed_and_sockets_go(self, tmp_path: Path) -> None:
+    def test_an_open_directory_is_made_private_and_sockets_are_removed(
+        self, tmp_path: Path
+    ) -> None:
         data = tmp_path / "data"
         data.mkdir()
         data.chmod(0o777)
@@ -81,7 +83,7 @@ class TestAddress:
 
 
 class TestProcess:
-    def test_environment(self, server: LocalConnect, own: Site) -> None:
+    def test_the_environment_of_a_process(self, server: LocalConnect, own: Site) -> None:
         own.set_variables(GREETING="Habari, dünya", CONNECT_SERVER="http://forged.test/")
         process = own.process
         variables = process["variables"]
@@ -108,7 +110,7 @@ class TestProcess:
         assert server.data in home.parents
         assert home != Path(process["directory"])
 
-    def test_nothing_of_the_servers(self, server: LocalConnect, probe: Site) -> None:
+    def test_no_variable_of_the_servers(self, server: LocalConnect, probe: Site) -> None:
         variables = probe.process["variables"]
         assert CANARY not in variables
         assert "seen" not in variables.values()

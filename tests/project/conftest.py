@@ -47,6 +47,14 @@ class Checkout:
             "UV_CACHE_DIR": uv_cache(),
         }
 
+    def keep(self, *examples: str) -> None:
+        """Leave only these examples in the catalogue, where all of them would take long."""
+        catalogue = self.directory / "gallery.toml"
+        tables = re.split(r"^(?=\[)", catalogue.read_text("utf-8"), flags=re.MULTILINE)
+        headings = tuple(f"[{name}]" for name in examples)
+        kept = [table for table in tables if table.startswith(headings)]
+        catalogue.write_text("".join(kept), "utf-8")
+
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end in the checkout; standard error is part of `stdout`."""
         return subprocess.run(

@@ -49,6 +49,9 @@ RUN_BY = {
         "test_a_deployment_inside_local_connect_is_verified"
     ),
     r"(\.venv/bin/)?local-connect --watch my-api": "test_edit_and_look",
+    r"local-connect --port 0 -- rsconnect deploy api --entrypoint app:app my-api": (
+        "test_theirs_step_by_step"
+    ),
     r"pip install '\.\[pytest\]'": "test_an_api_that_is_not_ours",
     r"python3 -m venv \.venv": "test_an_example_in_an_environment_of_its_own",
     r"\.venv/bin/pip install -r requirements\.txt": "test_an_example_in_an_environment_of_its_own",

@@ -11,7 +11,11 @@ from tests.project.conftest import Checkout
 from tests.servers import LOCAL_CONNECT
 from tests.targets.environments import environment
 
-MANUAL = (ROOT / "docs" / "local-connect.md").read_text("utf-8")
+OPTIONS = (ROOT / "docs" / "local-connect.md").read_text("utf-8")
+ROUTES = (ROOT / "docs" / "connect-api.md").read_text("utf-8")
+
+#: lines that a reader sees at once
+SCREEN = 50
 
 
 def test_readme_has_the_table_of_the_catalogue(checkout: Checkout) -> None:
@@ -34,8 +38,43 @@ def test_readme_says_what_an_example_installs(pytestconfig: pytest.Config) -> No
 @pytest.mark.quick
 def test_links_lead_somewhere() -> None:
     for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*-example/README.md")]:
-        for link in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8")):
-            assert "://" in link or (page.parent / link).exists(), f"{page.name}: {link}"
+        for link in re.findall(r"\]\(([^)]+)\)", page.read_text("utf-8")):
+            if "://" in link:
+                continue
+            name, _, section = link.partition("#")
+            target = page.parent / name if name else page
+            assert target.exists(), f"{page.name}: {link}"
+            assert not section or section in sections(target), f"{page.name}: {link}"
+
+
+def sections(page: Path) -> set[str]:
+    """What links to the page's headings end with."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.quick
+def test_every_page_is_linked_from_another() -> None:
+    pages = [ROOT / "README.md", *ROOT.glob("docs/*.md")]
+    linked = {
+        (page.parent / link).resolve()
+        for page in pages
+        for link in re.findall(r"\]\(([^)#]+)", page.read_text("utf-8"))
+        if "://" not in link
+    }
+    assert set(pages) - {ROOT / "README.md"} <= linked
+
+
+@pytest.mark.quick
+def test_each_reader_finds_a_page_and_its_first_command_within_a_screen() -> None:
+    seen = "\n".join((ROOT / "README.md").read_text("utf-8").splitlines()[:SCREEN])
+    rows = re.findall(r"^\| .+ \| `.+` \| \[.+\]\((docs/.+)\) \|$", seen, re.MULTILINE)
+    assert len(rows) == 3
+    for page in rows:
+        first = "\n".join((ROOT / page).read_text("utf-8").splitlines()[:SCREEN])
+        assert re.search(r"^    \S", first, re.MULTILINE), (
+            f"{page} has no command on its first screen"
+        )
 
 
 def test_help_and_manual_have_every_option_with_its_default_and_its_twin() -> None:
@@ -53,7 +92,7 @@ def test_help_and_manual_have_every_option_with_its_default_and_its_twin() -> No
             continue
         says = re.sub(r"\s+", " ", rest)
         assert f"env var: LOCAL_CONNECT_{option.upper().replace('-', '_')}" in says, option
-        row = re.search(rf"^\| `--{option}` \|(.*?)\|", MANUAL, re.MULTILINE)
+        row = re.search(rf"^\| `--{option}` \|(.*?)\|", OPTIONS, re.MULTILINE)
         assert row, f"--{option} is not in the manual"
         default = re.search(r"default: ([^;\]]+)", says)
         assert row[1].strip(" `") == (default[1] if default else ""), option
@@ -63,7 +102,7 @@ def test_help_and_manual_have_every_option_with_its_default_and_its_twin() -> No
 def test_manual_has_every_route() -> None:
     routes = [(method, path.removeprefix("/__api__/")) for method, path in api_routes()]
     assert len(routes) > 20
-    rows = [line for line in MANUAL.splitlines() if line.startswith("| `")]
+    rows = [line for line in ROUTES.splitlines() if line.startswith("| `")]
     for method, path in routes:
         short = re.sub(r"^v1/content/\{guid\}/(permissions|bundles|tags|jobs)/", r"…/\1/", path)
         row = [line for line in rows if f"`{path}`" in line or f"`{short}`" in line]

@@ -1,14 +1,19 @@
-"""The manifests, by which Connect publishes each example from git."""
+"""The manifests, by which Connect publishes each example from git.
+
+That each of them deploys, the contract shows: it is by its manifest that a local Connect of the
+tests has an example.
+"""
 
 import hashlib
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
-from tests.beside import Services
+import pytest
+
 from tests.catalogue import EXAMPLES, ROOT, Example
-from tests.project.conftest import Checkout
+from tests.project.conftest import Checkout, copy_of_checkout
+from tests.repositories import commit, git, new_repository
 from tests.rsconnect_cli import rsconnect
 from tests.servers import LocalConnect
 
@@ -59,18 +64,23 @@ def test_make_manifests_wants_to_know_the_python(checkout: Checkout) -> None:
     assert "Traceback" not in done.stdout
 
 
-def test_deploy_a_manifest(
-    server: LocalConnect, services: Services, example: Example, tmp_path: Path
+@pytest.fixture(scope="session")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository that holds what this one does, at the branch `main`."""
+    directory = new_repository(tmp_path_factory.mktemp("git") / "gallery")
+    copy_of_checkout(directory)
+    commit(directory, {})
+    return directory
+
+
+def test_publish_from_git(
+    server: LocalConnect, example: Example, repository: Path, tmp_path: Path
 ) -> None:
-    copy = shutil.copytree(example.path, tmp_path / example.directory)
-    variables = services.variables(*example.services)
     done = rsconnect(
-        *("deploy", "manifest", "--quiet", "--title", f"{example.directory} from git"),
-        *(option for variable in variables for option in ("-E", variable)),
-        copy / "manifest.json",
+        *("deploy", "git", "--quiet", "--repository", f"file://{repository}"),
+        *("--subdirectory", example.directory),
         home=tmp_path / "home",
         environment={
-            **variables,
             "CONNECT_SERVER": server.url,
             "CONNECT_API_KEY": server.users["admin"].api_key,
         },
@@ -78,4 +88,7 @@ def test_deploy_a_manifest(
     assert done.returncode == 0, done.stdout + done.stderr
     path = done.stdout.strip().removeprefix(server.url)
     answer = server.get(path + example.paths[0], user="admin")
-    assert answer.status_code == 200, answer.text
+    # what stands on a service is live without it, and says that it is away
+    assert answer.status_code == 200 or (example.services and answer.status_code == 503)
+    bundles = server.get(f"/__api__/v1{path}bundles", user="admin").json()
+    assert bundles[0]["metadata"]["source_commit"] == git(repository, "rev-parse", "main")

@@ -15,10 +15,13 @@ SOURCE = EXAMPLES[0].directory
 
 
 def files(directory: Path) -> dict[str, bytes]:
+    """All but the environment, and what Python keeps of what it has compiled."""
     return {
         str(path.relative_to(directory)): path.read_bytes()
         for path in directory.rglob("*")
-        if path.is_file() and not path.is_relative_to(directory / ".venv")
+        if path.is_file()
+        and path.parent.name != "__pycache__"
+        and not path.is_relative_to(directory / ".venv")
     }
 
 
@@ -51,7 +54,7 @@ def test_a_new_example_deploys_and_keeps_the_contract(
         *(".venv/bin/pytest", "-q", "--target", "process", "-k", f"{NAME}-alice", *contract)
     )
     assert done.returncode == 0, done.stdout
-    assert re.search(r"^\d\d passed", done.stdout, re.MULTILINE), done.stdout
+    assert re.search(r"^[1-9]\d* passed", done.stdout, re.MULTILINE), done.stdout
 
     done = checkout.run(".venv/bin/local-connect", "--port", "0", "--", "make", f"deploy-{NAME}")
     assert done.returncode == 0, done.stdout

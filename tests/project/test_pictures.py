@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from scripts import screenshots
+from scripts.packages import installed_by
 from tests.catalogue import ROOT
 
 PAGES = [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("*-example/README.md")]
@@ -33,7 +34,11 @@ def test_each_is_small_and_sharp() -> None:
             assert picture.width >= 1200, path.name
 
 
-@pytest.mark.skipif(not shutil.which("fc-list"), reason="fontconfig is not installed")
+@pytest.mark.skipif(
+    not shutil.which("fc-list"),
+    reason="fontconfig is not installed. What brings it: "
+    + installed_by(apt="fontconfig", brew="fontconfig"),
+)
 def test_a_greeting_without_a_font_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     # no font has the characters of the private planes
     monkeypatch.setattr(screenshots, "GREETINGS", {"tlh": "\U0010fffd"})

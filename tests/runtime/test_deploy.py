@@ -3,12 +3,12 @@
 import hashlib
 import json
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.deployed import Content, Person, content_at
+from tests.repositories import git
 from tests.servers import LocalConnect
 
 API = ("api", "--entrypoint", "app:app")
@@ -16,14 +16,6 @@ API = ("api", "--entrypoint", "app:app")
 
 def set_version(app: Path, version: str) -> None:
     (app / "version.txt").write_text(version)
-
-
-def git(directory: Path, *arguments: str) -> str:
-    identity = ("-c", "user.name=Alice", "-c", "user.email=alice@example.com")
-    done = subprocess.run(
-        ["git", "-C", directory, *identity, *arguments], check=True, capture_output=True, text=True
-    )
-    return done.stdout.strip()
 
 
 def test_first_time(alice: Person, app: Path) -> None:

@@ -234,7 +234,7 @@ async def exchanged(sample: Sample, process: Process, *pieces: bytes) -> None:
 
 class TestReading:
     @samples
-    def test_every_split(self, sample: Sample) -> None:
+    def test_an_answer_split_anywhere(self, sample: Sample) -> None:
         async def test() -> None:
             cuts = [(sample.text[:cut], sample.text[cut:]) for cut in range(1, len(sample.text))]
             single = tuple(bytes([byte]) for byte in sample.text)
@@ -246,7 +246,7 @@ class TestReading:
 
         run(test())
 
-    def test_one_after_another(self) -> None:
+    def test_answers_one_after_another(self) -> None:
         async def test() -> None:
             process = Process()
             followed = [sample for sample in SAMPLES.values() if not sample.is_last]
@@ -258,7 +258,7 @@ class TestReading:
 
         run(test())
 
-    def test_as_it_comes(self) -> None:
+    def test_a_body_is_read_as_it_comes(self) -> None:
         async def test() -> None:
             process = Process()
             asking = process.asked()
@@ -281,7 +281,7 @@ class TestReading:
 
         run(test())
 
-    def test_one_that_is_not_read_to_its_end(self) -> None:
+    def test_an_answer_that_is_not_read_to_its_end(self) -> None:
         async def test() -> None:
             heads = (b"Content-Length: 6\r\n\r\n", b"\r\n")
             for head in heads:
@@ -302,7 +302,7 @@ class TestReading:
 
         run(test())
 
-    def test_whoever_does_not_wait(self) -> None:
+    def test_a_request_that_is_cancelled(self) -> None:
         async def test() -> None:
             process = Process()
             asking = process.asked()
@@ -318,7 +318,9 @@ class TestReading:
 class TestBreakingOff:
     @samples
     @pytest.mark.parametrize("error", [None, ConnectionResetError()])
-    def test_anywhere(self, sample: Sample, error: Exception | None) -> None:
+    def test_a_connection_that_ends_anywhere_in_an_answer(
+        self, sample: Sample, error: Exception | None
+    ) -> None:
         async def test() -> None:
             head = sample.text.rindex(b"HTTP/1.")
             head = sample.text.index(b"\r\n\r\n", head) + 4
@@ -340,7 +342,7 @@ class TestBreakingOff:
 
         run(test())
 
-    def test_with_what_has_come(self) -> None:
+    def test_what_came_before_the_end_can_be_read(self) -> None:
         async def test() -> None:
             process = Process()
             asking = process.asked()
@@ -353,7 +355,7 @@ class TestBreakingOff:
 
         run(test())
 
-    def test_while_somebody_waits(self) -> None:
+    def test_a_connection_that_ends_while_a_body_is_awaited(self) -> None:
         async def test() -> None:
             process = Process()
             asking = process.asked()
@@ -366,7 +368,7 @@ class TestBreakingOff:
 
         run(test())
 
-    def test_after_one_that_needed_no_length(self) -> None:
+    def test_a_connection_that_ends_after_an_answer_without_a_body(self) -> None:
         async def test() -> None:
             process = Process()
             await exchanged(SAMPLES["204"], process, SAMPLES["204"].text)
@@ -409,7 +411,7 @@ class TestBreakingOff:
             (b"HTTP/1.1 100 Continue\r\n\r\n" * (HEADER_BYTES // 25 + 1), "more than"),
         ],
     )
-    def test_by_what_is_no_answer(self, text: bytes, reason: str) -> None:
+    def test_an_answer_that_is_not_http(self, text: bytes, reason: str) -> None:
         async def test() -> None:
             middle = len(text) // 2
             for pieces in ((text,), (text[:middle], text[middle:])):
@@ -422,7 +424,7 @@ class TestBreakingOff:
 
         run(test())
 
-    def test_by_what_is_no_body(self) -> None:
+    def test_a_body_that_is_not_http(self) -> None:
         async def test() -> None:
             process = Process()
             asking = process.asked()
@@ -437,7 +439,7 @@ class TestBreakingOff:
 
         run(test())
 
-    def test_a_long_header_that_may_be(self) -> None:
+    def test_a_long_header_below_the_limit(self) -> None:
         async def test() -> None:
             value = b"x" * (HEADER_BYTES // 2)
             text = b"HTTP/1.1 200 OK\r\nX-Long: " + value + b"\r\nContent-Length: 0\r\n\r\n"
@@ -462,7 +464,7 @@ class TestMoreThanAnAnswer:
 
     @pytest.mark.parametrize("name", [name for name in SAMPLES if name != UNTIL_THE_END])
     @pytest.mark.parametrize("garbage", GARBAGE)
-    def test_with_it(self, name: str, garbage: bytes) -> None:
+    def test_more_bytes_together_with_the_answer(self, name: str, garbage: bytes) -> None:
         sample = SAMPLES[name]
 
         async def test() -> None:
@@ -474,7 +476,7 @@ class TestMoreThanAnAnswer:
         run(test())
 
     @pytest.mark.parametrize("garbage", GARBAGE)
-    def test_after_it(self, garbage: bytes) -> None:
+    def test_more_bytes_after_the_answer(self, garbage: bytes) -> None:
         sample = SAMPLES["of a length"]
 
         async def test() -> None:
@@ -490,7 +492,7 @@ class TestMoreThanAnAnswer:
 
         run(test())
 
-    def test_before_anything_was_asked(self) -> None:
+    def test_bytes_before_any_request(self) -> None:
         async def test() -> None:
             process = Process()
             await process.says(b"HTTP/1.1 200 OK\r\n")
@@ -500,7 +502,7 @@ class TestMoreThanAnAnswer:
 
 
 class TestFlowControl:
-    def test_a_process_waits_for_whoever_reads(self) -> None:
+    def test_a_process_waits_for_the_reader(self) -> None:
         async def test() -> None:
             process = Process()
             asking = process.asked()
@@ -558,7 +560,7 @@ class Unreadable(Exception):
 
 
 class TestUploads:
-    def test_in_chunks(self) -> None:
+    def test_a_body_of_unknown_length_goes_in_chunks(self) -> None:
         async def test() -> None:
             process = Process()
             asking = process.asked(pieces(b"a", b"", b"x" * 17))
@@ -571,7 +573,7 @@ class TestUploads:
 
         run(test())
 
-    def test_while_the_answer_comes(self) -> None:
+    def test_a_body_that_is_sent_while_the_answer_comes(self) -> None:
         async def test() -> None:
             process = Process()
             more, rest = asyncio.Event(), asyncio.Event()
@@ -594,7 +596,7 @@ class TestUploads:
         run(test())
 
     @pytest.mark.parametrize("length", [3, None])
-    def test_that_nobody_waits_for(self, length: int | None) -> None:
+    def test_an_answer_before_the_whole_body(self, length: int | None) -> None:
         """The app has answered before all of it came: that is its answer."""
 
         async def test() -> None:
@@ -614,7 +616,7 @@ class TestUploads:
         run(test())
 
     @pytest.mark.parametrize("length", [3, None])
-    def test_that_cannot_be_read(self, length: int | None) -> None:
+    def test_a_body_that_cannot_be_read(self, length: int | None) -> None:
         """The app is not to take half of it for the whole."""
 
         async def test() -> None:
@@ -627,7 +629,7 @@ class TestUploads:
 
         run(test())
 
-    def test_that_cannot_be_read_once_the_answer_has_begun(self) -> None:
+    def test_a_body_that_cannot_be_read_once_the_answer_has_begun(self) -> None:
         async def test() -> None:
             process = Process()
             later = asyncio.Event()
@@ -642,7 +644,7 @@ class TestUploads:
 
         run(test())
 
-    def test_that_cannot_be_read_once_the_answer_is_whole(self) -> None:
+    def test_a_body_that_cannot_be_read_once_the_answer_is_whole(self) -> None:
         async def test() -> None:
             process = Process()
             later = asyncio.Event()
@@ -657,7 +659,7 @@ class TestUploads:
         run(test())
 
     @pytest.mark.parametrize("body", [[b"ab"], [b"ab", b"cd"], [b"abcd"]])
-    def test_of_another_length_than_was_said(self, body: list[bytes]) -> None:
+    def test_a_body_of_another_length_than_announced(self, body: list[bytes]) -> None:
         """What is too much would be taken for a request of its own."""
 
         async def test() -> None:
@@ -669,7 +671,7 @@ class TestUploads:
 
         run(test())
 
-    def test_that_the_process_does_not_take(self) -> None:
+    def test_a_process_that_closes_during_an_upload(self) -> None:
         async def test() -> None:
             process = Process()
             asking = process.asked(pieces(b"a", asyncio.Event()), 3)
@@ -679,7 +681,7 @@ class TestUploads:
 
         run(test())
 
-    def test_of_whoever_goes_away(self) -> None:
+    def test_a_cancelled_upload_closes_its_body(self) -> None:
         async def test() -> None:
             process = Process()
             read_to = []
@@ -779,7 +781,9 @@ class TestPool:
             ("/\x7f", "X: y"),
         ],
     )
-    def test_lines_that_would_be_more(self, tmp_path: Path, target: str, header: str) -> None:
+    def test_text_that_would_add_lines_to_a_request(
+        self, tmp_path: Path, target: str, header: str
+    ) -> None:
         client = Upstream(tmp_path / "nobody", connection_timeout=1)
         with pytest.raises(ValueError, match="not what HTTP has"):
             run(client.ask("GET", target, [header]))
@@ -800,7 +804,9 @@ class TestPool:
         run(test())
 
     @pytest.mark.parametrize("name", ["the last", "of HTTP/1.0", "to a HEAD, of a length"])
-    def test_one_on_which_nothing_may_follow_is_not(self, tmp_path: Path, name: str) -> None:
+    def test_a_connection_is_not_kept_after_its_last_answer(
+        self, tmp_path: Path, name: str
+    ) -> None:
         sample = SAMPLES[name]
 
         async def test() -> None:
@@ -812,7 +818,7 @@ class TestPool:
 
         run(test())
 
-    def test_one_that_the_process_has_closed_is_not_used(self, tmp_path: Path) -> None:
+    def test_a_connection_that_the_process_closed_is_not_used(self, tmp_path: Path) -> None:
         async def test() -> None:
             async with Listening(tmp_path / "socket") as process:
                 await process.asked()
@@ -822,7 +828,7 @@ class TestPool:
 
         run(test())
 
-    def test_one_that_is_not_in_use_is_ended(self, tmp_path: Path) -> None:
+    def test_an_idle_connection_is_closed(self, tmp_path: Path) -> None:
         async def test() -> None:
             pass_time = clock()
             async with Listening(tmp_path / "socket") as process:
@@ -841,7 +847,7 @@ class TestPool:
         # not within a time that the test itself lets pass
         asyncio.run(test())
 
-    def test_nobody_there(self, tmp_path: Path) -> None:
+    def test_a_process_that_does_not_listen(self, tmp_path: Path) -> None:
         client = Upstream(tmp_path / "nobody", connection_timeout=1)
         with pytest.raises(Unreachable):
             run(client.ask("GET", "/", []))

@@ -1,4 +1,8 @@
-"""The example deployed by the real rsconnect into a local Connect of the session's own."""
+"""The example deployed by the real rsconnect into a local Connect of the session's own.
+
+It is deployed by its manifest, as Connect does that publishes it from git. `make deploy` and the
+commands of its README, which have tests of their own, write one each time.
+"""
 
 import os
 import shutil
@@ -101,10 +105,9 @@ class LocalConnect(Target):
         variables = self.services.variables(*example.services)
         self._release(example, copy, variables)
         done = rsconnect(
-            *("deploy", "api", "--new", "--entrypoint", example.entrypoint),
-            *(option for pattern in example.exclude for option in ("--exclude", pattern)),
+            *("deploy", "manifest", "--new", "--quiet"),
             *(option for variable in variables for option in ("-E", variable)),
-            copy,
+            copy / "manifest.json",
             home=self.scratch / "home",
             environment={
                 **variables,
@@ -113,8 +116,7 @@ class LocalConnect(Target):
             },
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        found = server.get("/__api__/v1/content", params={"name": example.directory}).json()
-        content = DeployedContent(example, found[0]["content_url"], server)
+        content = DeployedContent(example, done.stdout.strip(), server)
         content.open_to("logged_in" if example.integrations else "all")
         content.use(*example.integrations)
         return content

@@ -95,7 +95,8 @@ def test_worker_valkey_and_beat(own: Stack, server: Server, source: Source) -> N
     # longer than Celery would try to send a task by itself
     time.sleep(1.5)
     server.start()
-    assert own.ended(task)["result"]["result"] == "changed"
+    # it may come to the worker twice, and then finds the second time that nothing is left to do
+    assert own.ended(task)["state"] == "done"
     assert own.texts() == {"en": "after both"}
     # what Celery does with a task that it cannot send again, and loses if Valkey is just back
     assert "reject" not in own.log("worker")
