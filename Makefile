@@ -24,7 +24,7 @@ export UV_PYTHON_DOWNLOADS := never
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help gallery check test test-wheel test-lowest coverage fuzz soak bench bench-smoke deploy verify new screenshots sync manifests lint requirements \
+.PHONY: help gallery check test test-wheel test-lowest coverage fuzz soak bench bench-smoke deploy verify vip new screenshots sync manifests lint requirements \
 	cassandra release-notes clean $(EXAMPLES:%=deploy-%) $(EXAMPLES:%=run-%)
 
 help: ## this list
@@ -91,6 +91,9 @@ $(EXAMPLES:%=deploy-%): deploy-%: $(READY)
 verify: $(READY) ## what is deployed there, held to the contract; it changes nothing (SERVER as for deploy)
 	@$(GALLERY) server --name "$(SERVER)"
 	@$(BIN)/pytest -q -rNfE --tb short --target connect --connect-server "$(SERVER)" tests/contract $(ARGS)
+
+vip: $(READY) ## Posit's own checks of a Connect (VIP), without browser, R and Quarto, on local-connect
+	@$(BIN)/python -m scripts.vip
 
 run-%: ## one example by itself, in its own environment, reloading, its services beside it
 $(EXAMPLES:%=run-%): run-%: $(READY)

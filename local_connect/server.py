@@ -34,8 +34,10 @@ from local_connect.errors import (
     LocalConnectError,
     RequestTimeout,
 )
+from local_connect.gateway import faults as faults_on_demand
 from local_connect.gateway import inspection
 from local_connect.gateway.connections import check_parser, is_fault
+from local_connect.gateway.faults import FAULTS, Faults
 from local_connect.gateway.inspection import INSPECTOR, Inspector
 from local_connect.gateway.recorder import Recorder
 from local_connect.gateway.requests import Gateway
@@ -144,6 +146,7 @@ class Server:
         )
         vanities = Vanities(self._store)
         integrations = Integrations(self._store, self._identities)
+        faults = Faults()
         recorder = None if self._settings.no_requests else Recorder()
         gateway = Gateway(
             store=self._store,
@@ -154,6 +157,7 @@ class Server:
             failures=self.failures,
             credentials_use_guid=self._settings.credentials_use_guid,
             recorder=recorder,
+            faults=faults,
         )
         front = _front(gateway, self._addresses, self._identities)
         app = web.Application(client_max_size=_FORM_BYTES, middlewares=[front])
@@ -181,6 +185,7 @@ class Server:
             tasks=self._tasks,
             pythons=self._pythons,
         )
+        app[FAULTS] = faults
         if recorder:
             app[INSPECTOR] = Inspector(recorder, self._identities, self._processes)
         app.on_response_prepare.append(_close_after_upgrade)
@@ -192,6 +197,7 @@ class Server:
         app.add_routes(pages.routes)
         app.add_routes(dashboard.routes)
         app.add_routes(inspection.routes)
+        app.add_routes(faults_on_demand.routes)
         api.add_routes(app)
         self._runner = web.AppRunner(
             app,

@@ -18,7 +18,7 @@ class Unfit(Exception):
 def notes(tag: str, version: str, changelog: str) -> str:
     """The section about the tag's version, without its heading.
 
-    Raises `Unfit` where the tag is of another version, or the changelog has no section for it.
+    Raises `Unfit` where the tag is of another version, or the changelog has no dated section.
     """
     if tag != f"v{version}":
         raise Unfit(f"pyproject.toml has version {version}, so the tag is v{version}, not {tag!r}.")

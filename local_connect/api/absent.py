@@ -32,6 +32,10 @@ GET     v1/system/offhost/service-accounts
 GET     v1/system/storage
 *       v1/queue
 *       v1/queue/{id}
+POST    v1/environments
+PUT     v1/environments/{guid}
+DELETE  v1/environments/{guid}
+*       v1/environments/{guid}/{rest:.*}
 GET     v1/examples
 GET     v1/examples/{name}/{rest}
 PUT     v1/users

@@ -267,6 +267,10 @@ class Deploys:
         launch = partial(self._launch, content_guid, bundle_id)
         return await self._processes.get(bundle_id, launch, retry=retry)
 
+    def end_idle(self, bundle_id: int) -> None:
+        """End a bundle's processes as those that idle: the next request starts one."""
+        self._processes.end_idle(bundle_id)
+
     async def replace(self, content_guid: str) -> None:
         """Let changed settings and variables take effect, by processes that replace the old."""
         with self._store.session() as session:

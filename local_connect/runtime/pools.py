@@ -260,6 +260,12 @@ class Processes:
             self.retire(bundle_id)
         self.keep(bundle_id, launch, minimum)
 
+    def end_idle(self, bundle_id: int) -> None:
+        """End the processes of a bundle as those that idle: the next request starts one."""
+        if pool := self._pools.get(bundle_id):
+            for process in pool.alive:
+                pool.drop(process)
+
     def retire(self, bundle_id: int) -> None:
         """Take the processes of a bundle out of use.
 

@@ -267,6 +267,13 @@ class ContentProcess:
         self._jobs.end(self.job_key, self._process.returncode if self._process else None)
         self._at_end()
 
+    async def kill(self) -> None:
+        """End the process as the system does where memory runs out: without a word to it."""
+        assert self._process is not None  # noqa: S101 (started before)
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.wait()
+
     def begin(self) -> None:
         """Count one request as under way, for idling and draining, until `finish`."""
         self.requests += 1

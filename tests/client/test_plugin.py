@@ -91,6 +91,15 @@ def test_requests_and_settings(local_connect, mine):
     assert "Authorization" in last.dropped and "RStudio-Connect-Credentials" in last.set
     posted = next(one for one in api.requests if one.method == "POST")
     assert posted.body == "x" and '"mount"' in posted.answer
+    with local_connect.fault("status", content=api, status=503, share=1) as fault:
+        assert api.get().status_code == 503
+        assert (fault.count, api.requests[-1].faults) == (1, "status 503")
+    assert api.get().status_code == 200
+    with pytest.raises(LocalConnectError, match="needs seconds"):
+        local_connect.fault("delay")
+    local_connect.fault("kill", next=1)
+    local_connect.reset_faults()
+    assert api.get().status_code == 200
     assert api.call("GET", "")["max_processes"] == 1
     assert api.owner == "pavel"
     assert "started as service" in api.logs

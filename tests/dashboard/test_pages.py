@@ -453,6 +453,12 @@ def test_every_page_is_accessible(
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("alert")).to_be_visible()
     check(page, "the settings, with a refusal")
+    faults = "/__local__/faults"
+    server.request("POST", faults, user="admin", json={"kind": "cut", "content_guid": own.guid})
+    view_as(page, "admin")
+    expect(page.locator(".alarm button")).to_be_visible()
+    check(page, "a page with faults on demand")
+    server.request("DELETE", faults, user="admin").raise_for_status()
     page.close()
     # no script runs in these, and the checker is one
     lenient = chromium.new_page(base_url=server.url, color_scheme=scheme, bypass_csp=True)
