@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,13 @@ def _check_version(_context: click.Context, _parameter: click.Parameter, value: 
     "--users",
     type=click.Path(path_type=Path),
     help="TOML file of identities, in place of admin, alice and bob.",
+)
+@click.option(
+    "--seed",
+    type=click.Path(path_type=Path, exists=True, file_okay=False, resolve_path=True),
+    metavar="DIRECTORY",
+    help="Begin with the users and the content of this directory: what its seed.toml names "
+    "and is not there is deployed with rsconnect.",
 )
 @click.option(
     "--external-url",
@@ -176,7 +184,7 @@ def main(
 
 
 async def _serve(settings: Settings, command: tuple[str, ...], watched: Watched | None) -> int:
-    if watched:
+    if watched or settings.seed:
         find_rsconnect()
     server = Server(settings)
     loop = asyncio.get_running_loop()
@@ -185,6 +193,9 @@ async def _serve(settings: Settings, command: tuple[str, ...], watched: Watched 
         loop.add_signal_handler(number, _resolve, stop, number)
     try:
         await server.start()
+        if not await _until(stop, server.begin()):
+            log("Stopping.")
+            return 0
         if command:
             return await _run(command, server, stop)
         _announce(server)
@@ -200,22 +211,32 @@ async def _serve(settings: Settings, command: tuple[str, ...], watched: Watched 
 
 async def _watch(server: Server, watched: Watched, stop: asyncio.Future[signal.Signals]) -> None:
     """Watch until a request to stop; what ends it before is raised."""
-    watching = asyncio.create_task(
+    await _until(
+        stop,
         watch_directory(
             watched,
             url=server.url,
             author=server.administrator,
             data=Path(server.data).resolve(),
             failures=server.failures,
-        )
+        ),
     )
+
+
+async def _until(stop: asyncio.Future[signal.Signals], work: Coroutine[Any, Any, None]) -> bool:
+    """Whether the work came to its end; it is given up where a request to stop comes before.
+
+    What it raises is raised.
+    """
+    working = asyncio.create_task(work)
     try:
-        await asyncio.wait((stop, watching), return_when=asyncio.FIRST_COMPLETED)
-        if watching.done():
-            watching.result()
+        await asyncio.wait((stop, working), return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()
+        return working.done()
     finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
 
 
 def _resolve(stop: asyncio.Future[signal.Signals], number: signal.Signals) -> None:

@@ -51,6 +51,8 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 3939
     users: Path | None = None
+    #: a directory of what the server begins with
+    seed: Path | None = None
     #: the address that visitors use where it is not the one we listen on
     external_url: str | None = None
     #: Connect's Authorization.ContentCredentialsUseGUID

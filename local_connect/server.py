@@ -16,15 +16,22 @@ from typing import Protocol
 from aiohttp import HttpVersion10, HttpVersion11, web
 from sqlalchemy.exc import IntegrityError, NoResultFound, OperationalError
 
-from local_connect import api, dashboard
+from local_connect import api, dashboard, resetting
 from local_connect.access import users_file
 from local_connect.access.accounts import Accounts
 from local_connect.access.addresses import Addresses
 from local_connect.access.exchange import Exchange
-from local_connect.access.identity import DEFAULT_IDENTITIES, Identities, session_cookie, wants_page
+from local_connect.access.identity import (
+    DEFAULT_IDENTITIES,
+    Identities,
+    Identity,
+    session_cookie,
+    wants_page,
+)
 from local_connect.access.integrations import Integrations
 from local_connect.access.vanities import Vanities
 from local_connect.api.common import SERVICES, Services
+from local_connect.client import seed
 from local_connect.config import Settings
 from local_connect.dashboard import pages
 from local_connect.errors import (
@@ -43,7 +50,9 @@ from local_connect.gateway.recorder import Recorder
 from local_connect.gateway.requests import Gateway
 from local_connect.log import log
 from local_connect.records.lock import hold
+from local_connect.records.snapshot import Snapshot
 from local_connect.records.store import KEPT, MARK, Store, User
+from local_connect.resetting import RESETS, Resets
 from local_connect.runtime.bundles import discard_unrecorded
 from local_connect.runtime.checks import Checks
 from local_connect.runtime.deploys import Deploys
@@ -75,7 +84,10 @@ class Server:
     def __init__(self, settings: Settings) -> None:
         check_parser()
         self._settings = settings
-        identities = users_file.read(settings.users) if settings.users else DEFAULT_IDENTITIES
+        self._start_identities = _identities(settings)
+        if settings.seed:
+            # what is wrong with it is said before anything starts
+            seed.read(settings.seed, self._start_identities)
         self._addresses = Addresses(settings.host, settings.external_url)
         self._store = Store(settings.data)
         self._jobs = Jobs(self._store)
@@ -89,7 +101,8 @@ class Server:
         self._identities = Identities(
             self._store, self._addresses, owner_of_job_key=self._processes.owner_of_key
         )
-        self._identities.seed(identities)
+        self._identities.seed(self._start_identities)
+        self._resets: Resets | None = None
         self._runner: web.AppRunner | None = None
         self._repositories: Repositories | None = None
         self._background: list[asyncio.Task[None]] = []
@@ -124,8 +137,10 @@ class Server:
         port = listener.getsockname()[1]
         self._identities.cookie = session_cookie(port)
         discard_unrecorded(self._store)
+        snapshot = Snapshot(self._store)
         deploys = Deploys(
             store=self._store,
+            snapshot=snapshot,
             environments=Environments(
                 self._store.environments, build_seconds=self._settings.limits.build_seconds
             ),
@@ -188,6 +203,14 @@ class Server:
         app[FAULTS] = faults
         if recorder:
             app[INSPECTOR] = Inspector(recorder, self._identities, self._processes)
+        self._resets = app[RESETS] = Resets(
+            app,
+            snapshot=snapshot,
+            identities=self._start_identities,
+            directory=self._settings.seed,
+            recorder=recorder,
+            url=lambda: self.url,
+        )
         app.on_response_prepare.append(_close_after_upgrade)
 
         async def close_sockets(_: web.Application) -> None:
@@ -198,6 +221,7 @@ class Server:
         app.add_routes(dashboard.routes)
         app.add_routes(inspection.routes)
         app.add_routes(faults_on_demand.routes)
+        app.add_routes(resetting.routes)
         api.add_routes(app)
         self._runner = web.AppRunner(
             app,
@@ -223,6 +247,16 @@ class Server:
             asyncio.create_task(self._repositories.poll()),
         ]
 
+    async def begin(self) -> None:
+        """Deploy what the seed has, if there is one, and the server has not.
+
+        What fails is said on the terminal. Raises `LocalConnectError` where nothing can be
+        deployed at all.
+        """
+        assert self._resets is not None  # noqa: S101 (it has started)
+        if failed := await self._resets.begin():
+            log(f"seed: {len(failed)} of it failed: {', '.join(failed)}.", colour="red")
+
     async def stop(self) -> None:
         """Refuse new requests, then end tasks and processes; nothing is left running."""
         if self._runner:
@@ -237,8 +271,23 @@ class Server:
         await self._tasks.stop()
         await self._pythons.stop()
         await self._processes.stop()
+        if self._resets:
+            await self._resets.stop()
         shutil.rmtree(self._sockets, ignore_errors=True)
         self._store.close()
+
+
+def _identities(settings: Settings) -> tuple[Identity, ...]:
+    """Whom the server starts with: those of a users file, its own or the seed's, or the default."""
+    path = settings.users
+    if settings.seed and (of_seed := seed.users_file(settings.seed)):
+        if path:
+            raise LocalConnectError(
+                f"There are two users files, {path} by --users and {of_seed} of the seed. "
+                "Leave --users out, or take the seed's file away."
+            )
+        path = of_seed
+    return users_file.read(path) if path else DEFAULT_IDENTITIES
 
 
 def _not_understood(request: web.Request) -> str:

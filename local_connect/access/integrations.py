@@ -77,15 +77,13 @@ class Integrations:
         with store.session() as session:
             ever = text("SELECT 1 FROM sqlite_sequence WHERE name = 'integrations'")
             if session.scalar(ever) is None:
-                session.add(
-                    Integration(
-                        template=CONNECT,
-                        auth_type=VISITOR_API_KEY,
-                        name=TEMPLATES[CONNECT],
-                        description="Lets content use Connect's API on behalf of its visitor.",
-                        config={"max_role": _DEFAULT_MAX_ROLE},
-                    )
-                )
+                session.add(_first())
+
+    def begin_anew(self) -> None:
+        """Have what a new server has, where there is none at all."""
+        with self._store.session() as session:
+            if session.scalars(select(Integration.id)).first() is None:
+                session.add(_first())
 
     def all(self, by: User) -> list[Integration]:
         """The integrations that a user may use, the oldest first."""
@@ -230,6 +228,17 @@ class Integrations:
                 raise NotFound(f"There is no group {group}.")
             permissions.append({"user_guid": user or None, "group_guid": group or None})
         return permissions
+
+
+def _first() -> Integration:
+    """The one that is there from the beginning."""
+    return Integration(
+        template=CONNECT,
+        auth_type=VISITOR_API_KEY,
+        name=TEMPLATES[CONNECT],
+        description="Lets content use Connect's API on behalf of its visitor.",
+        config={"max_role": _DEFAULT_MAX_ROLE},
+    )
 
 
 def max_role(integration: Integration) -> str:

@@ -42,7 +42,7 @@ class Vanities:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._guids: dict[str, str] = {}
-        self._load()
+        self.reload()
 
     def find(self, path: str) -> tuple[str, str] | None:
         """The vanity path that a request's path lies below, or is but for the last slash.
@@ -90,7 +90,7 @@ class Vanities:
                 vanity = Vanity(content_guid=content_guid, path=path)
                 session.add(vanity)
             vanity.path = path
-        self._load()
+        self.reload()
         return vanity
 
     def remove(self, content_guid: str) -> bool:
@@ -99,10 +99,11 @@ class Vanities:
             vanity = session.get(Vanity, content_guid)
             if vanity is not None:
                 session.delete(vanity)
-        self._load()
+        self.reload()
         return vanity is not None
 
-    def _load(self) -> None:
+    def reload(self) -> None:
+        """Take up what has changed in the records."""
         self._guids = {vanity.path: vanity.content_guid for vanity in self.all()}
 
 

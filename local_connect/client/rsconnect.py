@@ -5,13 +5,14 @@ What it deploys is a copy of the directory, so it leaves nothing in the director
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import re
 import shutil
 import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from local_connect.errors import LocalConnectError
@@ -31,6 +32,9 @@ _NOT_INHERITED = ("CONNECT_", "RSCONNECT_", "SHINYAPPS_", "RSCLOUD_", "GIT_")
 
 #: it colours some of its lines even where it was asked not to
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+#: bytes of one line that it prints, such as that of all packages
+_LINE_BYTES = 1 << 20
 
 #: what a name of content may not have, and how long it is; see `v1/content`
 _NO_NAME = re.compile(r"[^-_.A-Za-z0-9]+")
@@ -68,6 +72,45 @@ def environment(home: Path, variables: Mapping[str, str] | None = None) -> dict[
     }
 
 
+async def deploy(
+    directory: Path,
+    kind: str,
+    guid: str,
+    *,
+    entrypoint: str | None,
+    url: str,
+    api_key: str,
+    home: Path,
+    on_line: Callable[[str], None],
+) -> tuple[int, str]:
+    """Run `rsconnect deploy <kind>` to its end, for content that is there: its status, its words.
+
+    `on_line` gets each line as it comes. The kind `manifest` takes the directory's manifest.json.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *(find(), "deploy", kind, "--app-id", guid),
+        *(("--entrypoint", entrypoint) if entrypoint else ()),
+        str(directory / "manifest.json" if kind == "manifest" else directory),
+        env=environment(home, {"CONNECT_SERVER": url, "CONNECT_API_KEY": api_key}),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        limit=_LINE_BYTES,
+    )
+    assert process.stdout is not None  # noqa: S101 (it is a pipe, by the call above)
+    output = ""
+    try:
+        async for raw in process.stdout:
+            line = plain(raw.decode("utf-8", "replace"))
+            output += line
+            on_line(line.strip())
+        return await process.wait(), output
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
 def plain(text: str) -> str:
     """What it printed, without colour."""
     return _COLOUR.sub("", text)
@@ -95,14 +138,29 @@ def copy(source: Path, target: Path, *, leave_out: Path | None = None) -> str:
             leads_to = path.readlink()
             inside = (path.parent / leads_to).resolve().is_relative_to(source.resolve())
             place.symlink_to(leads_to if inside else path.resolve())
-            content = str(leads_to).encode()
         else:
             shutil.copy2(path, place)
-            with place.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").digest()
-        digest.update(f"{path.relative_to(source)}\0{len(content)}\0".encode(errors="replace"))
-        digest.update(content)
+        digest.update(_described(place, path, source))
     return digest.hexdigest()
+
+
+def digest(source: Path) -> str:
+    """The digest that `copy` gives, of a directory that is not copied."""
+    digest = hashlib.sha256()
+    for path in _files(source, None):
+        digest.update(_described(path, path, source))
+    return digest.hexdigest()
+
+
+def _described(place: Path, path: Path, source: Path) -> bytes:
+    """A file's name in `source`, and what is in it, as it is read at `place`."""
+    if path.is_symlink():
+        content = str(path.readlink()).encode()
+    else:
+        with place.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").digest()
+    name = f"{path.relative_to(source)}\0{len(content)}\0"
+    return name.encode(errors="replace") + content
 
 
 def is_deployed(path: Path, source: Path) -> bool:

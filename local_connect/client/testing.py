@@ -96,11 +96,8 @@ class LocalConnect:
             if not key:
                 self._process.wait()
                 raise LocalConnectError(f"local-connect did not start:\n\n{self.output}")
-            listing = self._client.get(
-                f"{self.url}/__local__/users", headers={"Authorization": f"Key {key}"}
-            )
             #: the identities, by name
-            self.users = {user["username"]: User(**user) for user in listing.json()}
+            self.users = self._identities(key)
         except BaseException:
             self.close()
             raise
@@ -233,6 +230,33 @@ class LocalConnect:
         """End all faults."""
         _answered(self.request("DELETE", "/__local__/faults", as_user=self.administrator))
 
+    def content(self, name: str, *, owner: str | None = None) -> Content:
+        """Content that is there already, such as the seed's; of this owner, if you name one."""
+        query = {"name": name}
+        if owner is not None:
+            query["owner_guid"] = self._user(owner).guid
+        listed = _answered(
+            self.request("GET", "/__api__/v1/content", as_user=self.administrator, params=query)
+        )
+        if len(listed) != 1:
+            found = "no content" if not listed else "content of several owners"
+            raise LocalConnectError(f"There is {found} named {name!r}.")
+        names = {user.guid: user.username for user in self.users.values()}
+        return Content(self, listed[0]["guid"], name, names[listed[0]["owner_guid"]])
+
+    def reset(self) -> None:
+        """Go back to the seed (see `--seed`), or to a server without content.
+
+        All that was deployed or changed since is gone: content, settings, users, faults, and the
+        requests that were recorded. The seed's own content keeps its address.
+        """
+        answer = self.request("POST", "/__local__/reset", as_user=self.administrator)
+        failed = _answered(answer)["failed"]
+        self._contents.clear()
+        self.users = self._identities(self._user(self.administrator).api_key)
+        if failed:
+            raise LocalConnectError(f"Of the seed was not deployed: {', '.join(failed)}.")
+
     def close(self) -> None:
         """Stop the server and all that runs in it."""
         self._client.close()
@@ -331,6 +355,12 @@ class LocalConnect:
             content.deployed = ""
             raise DeployFailed(directory, content.build_log)
         content.deployed = digest
+
+    def _identities(self, key: str) -> dict[str, User]:
+        listing = self._client.get(
+            f"{self.url}/__local__/users", headers={"Authorization": f"Key {key}"}
+        )
+        return {user["username"]: User(**user) for user in listing.json()}
 
     def _user(self, name: str) -> User:
         try:

@@ -22,9 +22,6 @@ from local_connect.records.store import User
 _QUIET = 100
 _LONGEST_BURST = 1600
 
-#: bytes of one line that rsconnect prints, such as that of all packages
-_LINE_BYTES = 1 << 20
-
 
 @dataclass(frozen=True)
 class Watched:
@@ -180,29 +177,13 @@ class _Deployment:
 
     async def _run(self, copy: Path) -> tuple[int, str]:
         """Run rsconnect to its end: its status, and what it printed."""
-        watched = self._watched
-        process = await asyncio.create_subprocess_exec(
-            *(rsconnect.find(), "deploy", watched.kind, "--app-id", self._guid),
-            *(("--entrypoint", watched.entrypoint) if watched.entrypoint else ()),
-            str(copy),
-            env=rsconnect.environment(
-                self._scratch / "home",
-                {"CONNECT_SERVER": self._url, "CONNECT_API_KEY": self._author.api_key},
-            ),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            limit=_LINE_BYTES,
+        return await rsconnect.deploy(
+            copy,
+            self._watched.kind,
+            self._guid,
+            entrypoint=self._watched.entrypoint,
+            url=self._url,
+            api_key=self._author.api_key,
+            home=self._scratch / "home",
+            on_line=lambda line: progress(f"{self._watched.name}: {line}"),
         )
-        assert process.stdout is not None  # noqa: S101 (it is a pipe, by the call above)
-        output = ""
-        try:
-            async for raw in process.stdout:
-                line = rsconnect.plain(raw.decode("utf-8", "replace"))
-                output += line
-                progress(f"{watched.name}: {line.strip()}")
-            return await process.wait(), output
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()

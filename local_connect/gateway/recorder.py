@@ -134,6 +134,10 @@ class Recorder:
         self._recordings.append(recording)
         return recording
 
+    def forget(self) -> None:
+        """Keep none of those that have come so far."""
+        self._recordings.clear()
+
     def newest_first(self) -> Iterator[Recording]:
         return reversed(self._recordings)
 

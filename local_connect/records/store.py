@@ -8,6 +8,7 @@ the server::
     bundles/<id>/        bundle.tar.gz as it was sent, app/ as it was unpacked
     environments/<hash>/ one virtual environment for each set of requirements
     jobs/<key>.log       what each content process printed, for a while
+    seed/                what a reset goes back to; see `snapshot`
     sockets              a link to where the Unix sockets of content processes are
     lock                 held by the server that uses all this
 """
@@ -47,7 +48,7 @@ from local_connect.records import migrations
 from local_connect.records.lock import hold
 
 #: all that a server keeps in its data directory, as patterns
-KEPT = ("local-connect.db*", "bundles", "environments", "jobs", "sockets", "lock")
+KEPT = ("local-connect.db*", "bundles", "environments", "jobs", "seed", "sockets", "lock")
 
 #: An empty file, for a data directory in the directory of an app: rsconnect takes what has one of
 #: this name for a virtual environment, and leaves it, and so everyone's keys, out of bundles.

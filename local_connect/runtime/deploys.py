@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from sqlalchemy import delete, select
 
 from local_connect.config import SchedulingDefaults
 from local_connect.errors import Conflict, NotFound
+from local_connect.records.snapshot import Snapshot
 from local_connect.records.store import (
     SERVICE_ACCOUNT,
     Association,
@@ -59,6 +60,7 @@ class Deploys:
         self,
         *,
         store: Store,
+        snapshot: Snapshot,
         environments: Environments,
         processes: Processes,
         tasks: Tasks,
@@ -68,6 +70,7 @@ class Deploys:
         scheduling: SchedulingDefaults,
     ) -> None:
         self._store = store
+        self._snapshot = snapshot
         self._environments = environments
         self._processes = processes
         self._tasks = tasks
@@ -203,13 +206,17 @@ class Deploys:
             await self._remove(bundle_ids)
 
     async def clean(self) -> None:
-        """Remove environments that no bundle uses."""
+        """Remove environments that no bundle uses, nor one of the snapshot's."""
         with self._store.session() as session:
             used = session.scalars(
                 select(Bundle.environment).where(Bundle.environment.is_not(None))
             )
-            names = {name for name in used if name}
+            names = {name for name in used if name} | self._snapshot.environments()
         await self._environments.clean(names)
+
+    def has_environments(self, names: Iterable[str]) -> bool:
+        """Whether all the environments of these names are there."""
+        return all(self._environments.get(name) for name in names)
 
     def caches(self) -> list[str]:
         """The Pythons, by version, for which there are environments."""

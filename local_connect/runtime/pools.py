@@ -274,6 +274,15 @@ class Processes:
         if pool := self._pools.pop(bundle_id, None):
             pool.close()
 
+    def retire_all(self) -> None:
+        """Take the processes of all bundles out of use."""
+        for bundle_id in list(self._pools):
+            self.retire(bundle_id)
+
+    async def ended(self) -> None:
+        """Return when those that were taken out of use before have ended."""
+        await asyncio.gather(*self._ending, return_exceptions=True)
+
     async def kill(self, job_key: str) -> None:
         """End the process of a job at once, even with requests under way."""
         for pool in self._pools.values():
@@ -289,8 +298,7 @@ class Processes:
             self._keeper.cancel()
         starting = [task for pool in self._pools.values() for task in pool.cancel()]
         await asyncio.gather(*starting, return_exceptions=True)
-        for bundle_id in list(self._pools):
-            self.retire(bundle_id)
+        self.retire_all()
         # a task that is cancelled before its first step runs none of its own clean-up
         await asyncio.sleep(0)
         for task in self._ending:

@@ -112,13 +112,13 @@ class Tasks:
             self._tasks[task_id].stopped = reason
             running.cancel()
 
-    async def stop(self) -> None:
-        """End what still runs; each task says that the server stopped."""
+    async def stop(self, reason: str = "") -> None:
+        """End what still runs; each task says why, or else that the server stopped."""
         # a task that is cancelled before its first step runs none of its own clean-up
         await asyncio.sleep(0)
         running = list(self._running.values())
-        for task in running:
-            task.cancel()
+        for task_id in list(self._running):
+            self.cancel(task_id, reason or self._tasks[task_id].stopped)
         await asyncio.gather(*running, return_exceptions=True)
 
     async def _run(self, task: Task, work: Callable[[Task], Awaitable[None]]) -> None:
