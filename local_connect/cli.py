@@ -21,6 +21,7 @@ from local_connect.client.watch import Watched
 from local_connect.client.watch import watch as watch_directory
 from local_connect.config import CONNECT_VERSION, Settings
 from local_connect.errors import LocalConnectError
+from local_connect.export import export
 from local_connect.log import log
 from local_connect.report import report
 from local_connect.server import Server, reset
@@ -66,6 +67,7 @@ def _check_version(_context: click.Context, _parameter: click.Parameter, value: 
     epilog="With COMMAND the server starts, runs it with CONNECT_SERVER and CONNECT_API_KEY "
     "set to itself and an administrator's key, stops, and exits with the command's status. "
     "Without, it serves until Ctrl-C. `local-connect reset` forgets all that it knows; "
+    "`local-connect export DIR` writes what is there as a directory for --seed; "
     "`local-connect report` prints what a bug report needs, without secrets.",
 )
 @click.option("--host", default="127.0.0.1", help="Address to listen on.")
@@ -165,6 +167,12 @@ def main(
                 case ("reset",):
                     reset(settings.data)
                     log(f"{settings.data} is as good as new.")
+                case ("export", directory):
+                    _export(settings.data, Path(directory))
+                case ("export", *_):
+                    raise click.UsageError(
+                        "Name the directory to write, and nothing else: local-connect export DIR"
+                    )
                 case ("report",):
                     click.echo(report(settings), nl=False)
                     log("Look through it before you send it to anyone.")
@@ -237,6 +245,21 @@ async def _until(stop: asyncio.Future[signal.Signals], work: Coroutine[Any, Any,
     finally:
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
+
+
+def _export(data: Path, directory: Path) -> None:
+    exported = export(data, directory)
+    for what in exported.left_out:
+        log(f"Left out: {what}.", colour="yellow")
+    if exported.variables:
+        log(
+            "Left out: the values of environment variables. Fill them in, in seed.toml.",
+            colour="yellow",
+        )
+    log(
+        f"{directory} has {exported.users} users and {exported.content} content items: "
+        f"local-connect --seed {directory}"
+    )
 
 
 def _resolve(stop: asyncio.Future[signal.Signals], number: signal.Signals) -> None:

@@ -13,13 +13,13 @@ import re
 import sqlite3
 import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from local_connect.config import Settings
+from local_connect.records.reading import opened
 from local_connect.runtime.jobs import BUILD
 
 #: what a fault may come from, besides this package
@@ -107,7 +107,7 @@ def _data(data: Path) -> Iterator[str]:
         yield f"There is no data in {data}: local-connect --data DIR report says where it is."
         return
     try:
-        with closing(_opened(database)) as connection:
+        with opened(database) as connection:
             (schema,) = connection.execute("PRAGMA user_version").fetchone()
             yield f"Data, in schema {schema}"
             numbers = (
@@ -120,13 +120,6 @@ def _data(data: Path) -> Iterator[str]:
                 yield from _content(connection, data, item)
     except sqlite3.Error as error:
         yield f"  The database cannot be read: {error}."
-
-
-def _opened(database: Path) -> sqlite3.Connection:
-    """The database, to be read only."""
-    connection = sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True)
-    connection.row_factory = sqlite3.Row
-    return connection
 
 
 def _count(connection: sqlite3.Connection, table: str) -> int:
@@ -198,7 +191,7 @@ def _secrets(settings: Settings) -> dict[str, str]:
     database = settings.data / "local-connect.db"
     if database.is_file():
         try:
-            with closing(_opened(database)) as connection:
+            with opened(database) as connection:
                 for row in connection.execute("SELECT api_key FROM users"):
                     secrets[row["api_key"]] = "API key"
                 for row in connection.execute("SELECT name, value FROM environment_variables"):

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Collection, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Collection
+from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy import delete, select, update
 
 from local_connect.records import migrations
+from local_connect.records.reading import opened
 from local_connect.records.store import Base, Content, Integration, Store, Tag, User
 
 #: what begins anew each time, so that no copy of it is kept
@@ -51,7 +52,7 @@ class Snapshot:
         path = self._database(mark)
         if not path.is_file():
             return False
-        with _opened(path) as kept:
+        with opened(path) as kept:
             (schema,) = kept.execute("PRAGMA user_version").fetchone()
         return bool(schema == migrations.LATEST)
 
@@ -66,13 +67,13 @@ class Snapshot:
         """The names of the environments that its bundles run in."""
         found = set()
         for path in self._databases():
-            with _opened(path) as kept:
+            with opened(path) as kept:
                 found |= {name for (name,) in kept.execute("SELECT environment FROM bundles")}
         return found - {None}
 
     def restore(self, mark: str) -> None:
         """Give the database the records of the snapshot in place of its own, all or nothing."""
-        with _opened(self._database(mark)) as kept:
+        with opened(self._database(mark)) as kept:
             rows = {
                 table.name: [dict(row) for row in kept.execute(f'SELECT * FROM "{table.name}"')]  # noqa: S608 (ours)
                 for table in Base.metadata.sorted_tables
@@ -125,13 +126,5 @@ def clear(store: Store, usernames: Collection[str]) -> None:
 
 
 def _bundles(database: Path) -> list[int]:
-    with _opened(database) as kept:
+    with opened(database) as kept:
         return [bundle_id for (bundle_id,) in kept.execute("SELECT id FROM bundles ORDER BY id")]
-
-
-@contextmanager
-def _opened(database: Path) -> Iterator[sqlite3.Connection]:
-    """The database of a snapshot, to be read only."""
-    with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
-        connection.row_factory = sqlite3.Row
-        yield connection
