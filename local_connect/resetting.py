@@ -85,13 +85,7 @@ class Resets:
             kept = self._snapshot.is_of(mark) and self._services.deploys.has_environments(
                 self._snapshot.environments()
             )
-            bundles = self._services.store.bundles
-            with tempfile.TemporaryDirectory(prefix=".reset-", dir=bundles) as scratch:
-                if kept:
-                    await asyncio.to_thread(self._unpack, Path(scratch))
-                await self._services.tasks.stop(_WHY)
-                self._go_back(mark if kept else "", Path(scratch))
-            self._services.deploys.resume()
+            await self._go_back(mark if kept else "")
             return [] if seed is None or kept else await self._deploy(seed, mark)
 
     async def stop(self) -> None:
@@ -108,11 +102,27 @@ class Resets:
         return seeds.read(self._directory, self._identities) if self._directory else None
 
     async def _deploy(self, seed: Seed, mark: str) -> list[str]:
-        """Deploy what is not there; with a mark, keep a snapshot if all of it went well."""
+        """Deploy what is not there; with a mark, keep a snapshot if all of it went well.
+
+        It goes back to that at once: rsconnect has asked each app for a page, which may have
+        changed something, and no reset would bring that.
+        """
         failed = await apply(seed, url=self._url(), users=self._services.identities.all())
         if mark and not failed:
             self._snapshot.take(mark)
+            await self._go_back(mark)
         return failed
+
+    async def _go_back(self, mark: str) -> None:
+        """Have what the snapshot of that mark has, and nothing without a mark."""
+        with tempfile.TemporaryDirectory(
+            prefix=".reset-", dir=self._services.store.bundles
+        ) as scratch:
+            if mark:
+                await asyncio.to_thread(self._unpack, Path(scratch))
+            await self._services.tasks.stop(_WHY)
+            self._replace(mark, Path(scratch))
+        self._services.deploys.resume()
 
     def _unpack(self, scratch: Path) -> None:
         """The directories of the snapshot's bundles, as they were before any process ran there."""
@@ -123,11 +133,8 @@ class Resets:
             shutil.copy2(self._snapshot.archive(bundle_id), archive)
             unpack(archive, directory / "app", self._services.settings.limits)
 
-    def _go_back(self, mark: str, bundles: Path) -> None:
-        """Have the snapshot's records, and these bundles, from one moment to the next.
-
-        Without a mark there are none.
-        """
+    def _replace(self, mark: str, bundles: Path) -> None:
+        """Have the snapshot's records, and these bundles, from one moment to the next."""
         services = self._services
         # those of the last second go with the others
         services.hits.write()
