@@ -16,22 +16,31 @@ import pytest
 if TYPE_CHECKING:
     from local_connect.client.testing import LocalConnect
 
-_USERS = "TOML file of identities for the fixture local_connect, as local-connect --users takes one"
+#: options of the server that are the plugin's, too, and what each names
+_OPTIONS = {
+    "users": ("FILE", "TOML file of identities"),
+    "seed": ("DIR", "directory of what the server begins with"),
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.getgroup("local-connect").addoption("--local-connect-users", metavar="FILE", help=_USERS)
-    parser.addini("local_connect_users", f"{_USERS}; relative to this file")
+    group = parser.getgroup("local-connect")
+    for name, (metavar, what) in _OPTIONS.items():
+        says = f"{what} for the fixture local_connect, as local-connect --{name} takes one"
+        group.addoption(f"--local-connect-{name}", metavar=metavar, help=says)
+        parser.addini(f"local_connect_{name}", f"{says}; relative to this file")
 
 
 @pytest.fixture(scope="session")
 def local_connect_options(pytestconfig: pytest.Config) -> Sequence[str]:
     """Options of the `local-connect` that is started; override it to give others."""
-    if users := pytestconfig.getoption("local_connect_users"):
-        return ("--users", str(pytestconfig.invocation_params.dir / users))
-    if users := pytestconfig.getini("local_connect_users"):
-        return ("--users", str(_root(pytestconfig) / users))
-    return ()
+    options: list[str] = []
+    for name in _OPTIONS:
+        if path := pytestconfig.getoption(f"local_connect_{name}"):
+            options += (f"--{name}", str(pytestconfig.invocation_params.dir / path))
+        elif path := pytestconfig.getini(f"local_connect_{name}"):
+            options += (f"--{name}", str(_root(pytestconfig) / path))
+    return options
 
 
 @pytest.fixture(scope="session")

@@ -220,6 +220,16 @@ def test_users_that_cannot_be_read(newcomer: Newcomer) -> None:
     assert "Traceback" not in done.stdout
 
 
+def test_seed_that_cannot_be_read(newcomer: Newcomer) -> None:
+    newcomer.write("seed.toml", "[nowhere]\n")
+    newcomer.write("pytest.ini", "[pytest]\nlocal_connect_seed = .\n")
+    newcomer.write("test_api.py", "def test_api(local_connect):\n    pass\n")
+    done = newcomer.run("pytest")
+    assert done.returncode == 1
+    assert "seed.toml, [nowhere]: there is no directory" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
 def test_killed(newcomer: Newcomer) -> None:
     """Nothing outlives a session that gets no chance to tidy up."""
     newcomer.write("test_api.py", FOR_EVER)
