@@ -108,12 +108,9 @@ class Gateway:
 
         `base` is the scheme and the host by which the visitor knows this server.
         """
-        content = self._store.content(target.guid)
-        if content is None:
-            raise NotFound("There is no content at this address.")
         status = _WENT_AWAY
         try:
-            answer = await self._recorded(request, target, content, base)
+            answer = await self._recorded(request, target, base)
             status = answer.status
         except ApiError as refusal:
             status = refusal.status
@@ -122,20 +119,22 @@ class Gateway:
             status = 500
             raise
         finally:
-            self._hits.answers[content.guid, status] += 1
+            # addresses of no content are not counted, as there is no end of them
+            if self._store.content(target.guid):
+                self._hits.answers[target.guid, status] += 1
         return answer
 
     async def _recorded(
-        self, request: web.Request, target: Target, content: Content, base: str
+        self, request: web.Request, target: Target, base: str
     ) -> web.StreamResponse:
         """The same, which the recorder is told of, if there is one."""
         if self._recorder is None:
-            return await self._answer(request, target, content, base, None)
+            return await self._answer(request, target, base, None)
         recording = self._recorder.begin(
             target.guid, target.mount, request.method, request.raw_path, request.headers
         )
         try:
-            response = await self._answer(request, target, content, base, recording)
+            response = await self._answer(request, target, base, recording)
             recording.status = response.status
             return response
         except ApiError as refusal:
@@ -146,12 +145,7 @@ class Gateway:
             recording.end()
 
     async def _answer(
-        self,
-        request: web.Request,
-        target: Target,
-        content: Content,
-        base: str,
-        recording: Recording | None,
+        self, request: web.Request, target: Target, base: str, recording: Recording | None
     ) -> web.StreamResponse:
         """The same; what happens is noted in `recording`, if there is one."""
         if request.method == "CONNECT":
@@ -162,7 +156,7 @@ class Gateway:
         viewer = self._identities.from_request(request)
         if recording:
             recording.viewer = viewer
-        bundle_id = self._open(request, target, content, viewer)
+        content, bundle_id = self._open(request, target, viewer)
         if not target.inside:
             query = request.raw_path.partition("?")[2]
             location = f"{base}{target.mount}/" + (f"?{query}" if query else "")
@@ -225,13 +219,16 @@ class Gateway:
             )
 
     def _open(
-        self, request: web.Request, target: Target, content: Content, viewer: User | None
-    ) -> int:
-        """The bundle that the visitor gets, if they may.
+        self, request: web.Request, target: Target, viewer: User | None
+    ) -> tuple[Content, int]:
+        """The content and the bundle that the visitor gets, if they may.
 
         A person in a browser does not get watched content whose newest deployment failed: they
         are told, as they may well be its author, who would otherwise look at the old version.
         """
+        content = self._store.content(target.guid)
+        if content is None:
+            raise NotFound("There is no content at this address.")
         rights.check_open(viewer, content)
         if content.locked:
             raise Locked(content.locked_message or "This content is locked.")
@@ -253,7 +250,7 @@ class Gateway:
                 "Nothing has been deployed to this content yet. "
                 f"{DASHBOARD}apps/{content.guid}/ shows what was tried."
             )
-        return bundle_id
+        return content, bundle_id
 
     async def _process(self, guid: str, bundle_id: int) -> ContentProcess:
         try:
