@@ -5,9 +5,11 @@ PORT ?= 3939
 SERVER ?=
 NEW ?=
 ARGS ?=
+VERBOSE ?=
 # not from the environment, where others have a NAME
 NAME :=
 FROM :=
+TAG :=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,12 +21,13 @@ EXAMPLES := $(shell sed -n 's/^\[\(.*\)\]$$/\1/p' gallery.toml)
 
 export RSCONNECT_DISABLE_VERSION_CHECK := 1
 export UV_PYTHON_DOWNLOADS := never
+export VERBOSE
 # with it, each of the many Pythons that run here would compile all that it reads
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help gallery check test coverage fuzz soak bench bench-smoke deploy verify new screenshots sync manifests lint requirements \
-	cassandra clean $(EXAMPLES:%=deploy-%) $(EXAMPLES:%=run-%)
+.PHONY: help gallery check test test-wheel test-lowest coverage fuzz soak bench bench-smoke deploy verify vip new screenshots sync manifests lint requirements \
+	cassandra release-notes clean $(EXAMPLES:%=deploy-%) $(EXAMPLES:%=run-%)
 
 help: ## this list
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
@@ -37,6 +40,27 @@ gallery: $(READY) ## local Connect with every example deployed by rsconnect (POR
 
 test: $(READY) ## everything (ARGS="--target process -k console" narrows it)
 	@$(BIN)/pytest $(SUITE) $(ARGS)
+
+test-wheel: $(READY) ## the same on the wheel, built and installed (ARGS="-m quick": in a minute)
+	$(call on_the_wheel,highest)
+
+test-lowest: $(READY) ## the same on the oldest releases that pyproject.toml allows
+	$(call on_the_wheel,lowest-direct)
+
+# an environment like $(VENV), with the wheel in place of the checkout, and of what the wheel needs the
+# highest or the lowest releases; what pytest finds there first is the wheel, as it brings a plugin
+define on_the_wheel
+	@rm -rf .cache/$(1)
+	@$(BIN)/uv build --quiet --wheel --out-dir .cache/$(1)
+	@$(BIN)/uv venv --quiet --python $(BIN)/python .cache/$(1)/venv
+	@$(BIN)/uv pip sync --quiet --python .cache/$(1)/venv/bin/python requirements-dev.txt
+	@$(BIN)/uv pip compile --quiet --resolution $(1) --extra pytest --python .cache/$(1)/venv/bin/python \
+		$(if $(filter highest,$(1)),--constraint requirements-dev.txt) \
+		--output-file .cache/$(1)/requirements.txt pyproject.toml
+	@$(BIN)/uv pip install --quiet --python .cache/$(1)/venv/bin/python --no-deps --compile-bytecode \
+		--requirement .cache/$(1)/requirements.txt .cache/$(1)/*.whl
+	@.cache/$(1)/venv/bin/pytest $(SUITE) $(ARGS)
+endef
 
 check: lint ## what takes less than a minute: style, types, and the tests that start nothing
 	@$(BIN)/pytest -q -m quick $(ARGS)
@@ -70,6 +94,9 @@ verify: $(READY) ## what is deployed there, held to the contract; it changes not
 	@$(GALLERY) server --name "$(SERVER)"
 	@$(BIN)/pytest -q -rNfE --tb short --target connect --connect-server "$(SERVER)" tests/contract $(ARGS)
 
+vip: $(READY) ## Posit's own checks of a Connect (VIP), without browser, R and Quarto, on local-connect
+	@$(BIN)/python -m scripts.vip
+
 run-%: ## one example by itself, in its own environment, reloading, its services beside it
 $(EXAMPLES:%=run-%): run-%: $(READY)
 	@$(GALLERY) run $* $(ARGS)
@@ -94,6 +121,9 @@ lint: $(READY) ## style, types, and which package imports which
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+
+release-notes: $(READY) ## what CHANGELOG.md has of a version, for its release: TAG=v0.1.0
+	@$(BIN)/python -m scripts.release "$(TAG)"
 
 requirements: $(READY) ## pins of the development environment, from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \

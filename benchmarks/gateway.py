@@ -13,7 +13,7 @@ from benchmarks.servers import bare, content_headers, nginx, publish, socket_of
 from local_connect.log import progress
 from tests.catalogue import EXAMPLES
 from tests.deployed import Content
-from tests.servers import LocalConnect
+from tests.servers import LocalConnect, running_server
 
 #: what the gallery serves: a list of greetings
 LISTED = next(example for example in EXAMPLES if example.has("list"))
@@ -29,6 +29,7 @@ Requests/s are those of {CONNECTIONS} connections that stay open and ask without
 processes and the generator share the machine's cores, so what a proxy takes, the content does not
 have; processor time for a request is what stays the same when others use the machine. Delays are
 those of one connection that asks one request after the other, so that nothing waits but for work.
+What it takes to record requests is shown by a second server, with `--no-requests`.
 """
 
 
@@ -47,6 +48,8 @@ def measure(scale: Scale, work: Path, server: LocalConnect) -> Family:
             if proxy is None:
                 return Family("The gateway", HOW, (), ("nginx is not installed.",))
             figures += _compare(name, scale, content, path, proxy)
+    if can_measure():
+        figures.append(_recording(scale, work, contents["bare Flask"][0]))
     curves = _visitors(scale, *contents["bare Flask"])
     return Family("The gateway", HOW, tuple(figures), tuple(missing), curves)
 
@@ -89,6 +92,25 @@ class _Way:
         found = self.many()
         self.worked.append(1000 * (processor_seconds(self.pid) - before) / found.requests)
         return found
+
+
+def _recording(scale: Scale, work: Path, recorded: Content) -> Figure:
+    """What it costs to keep the last requests: a server that does, and one that does not."""
+    with running_server(work / "unrecorded", "--no-requests") as server:
+        other = publish(server, bare(work / "unrecorded-app"), max_processes=1)
+        ways = {}
+        for name, content in {"recorded": recorded, "not recorded": other}.items():
+            here = ("127.0.0.1", content.server.client.base_url.port or 80)
+            ways[name] = _Way(here, content.server.process.pid, content.path, scale)
+            ways[name].many()
+        under_load = {name: way.under_load for name, way in ways.items()}
+        side_by_side("gateway, recording", scale, under_load, by_rate)
+    return ratio(
+        "bare Flask: processor time of the gateway, with requests recorded over without",
+        tuple(ways["recorded"].worked),
+        tuple(ways["not recorded"].worked),
+        Target("≤", 1.05),
+    )
 
 
 def _compare(

@@ -34,8 +34,10 @@ from local_connect.errors import (
     LocalConnectError,
     RequestTimeout,
 )
+from local_connect.gateway import faults as faults_on_demand
 from local_connect.gateway import inspection
 from local_connect.gateway.connections import check_parser, is_fault
+from local_connect.gateway.faults import FAULTS, Faults
 from local_connect.gateway.inspection import INSPECTOR, Inspector
 from local_connect.gateway.recorder import Recorder
 from local_connect.gateway.requests import Gateway
@@ -43,10 +45,12 @@ from local_connect.log import log
 from local_connect.records.lock import hold
 from local_connect.records.store import KEPT, MARK, Store, User
 from local_connect.runtime.bundles import discard_unrecorded
+from local_connect.runtime.checks import Checks
 from local_connect.runtime.deploys import Deploys
 from local_connect.runtime.environments import Environments, Pythons
 from local_connect.runtime.git import Git
 from local_connect.runtime.history import History
+from local_connect.runtime.hits import Hits
 from local_connect.runtime.jobs import Jobs
 from local_connect.runtime.pools import Processes
 from local_connect.runtime.processes import socket_directory
@@ -76,10 +80,12 @@ class Server:
         self._store = Store(settings.data)
         self._jobs = Jobs(self._store)
         self._history = History(self._store)
+        self._hits = Hits(self._store)
         self._sockets = socket_directory(self._store.data)
         self._processes = Processes(jobs=self._jobs, sockets=self._sockets)
         self._tasks = Tasks()
         self._pythons = Pythons()
+        self._checks = Checks(self._store, self._pythons)
         self._identities = Identities(
             self._store, self._addresses, owner_of_job_key=self._processes.owner_of_key
         )
@@ -140,15 +146,18 @@ class Server:
         )
         vanities = Vanities(self._store)
         integrations = Integrations(self._store, self._identities)
+        faults = Faults()
         recorder = None if self._settings.no_requests else Recorder()
         gateway = Gateway(
             store=self._store,
             identities=self._identities,
             vanities=vanities,
             deploys=deploys,
+            hits=self._hits,
             failures=self.failures,
             credentials_use_guid=self._settings.credentials_use_guid,
             recorder=recorder,
+            faults=faults,
         )
         front = _front(gateway, self._addresses, self._identities)
         app = web.Application(client_max_size=_FORM_BYTES, middlewares=[front])
@@ -171,9 +180,12 @@ class Server:
             processes=self._processes,
             jobs=self._jobs,
             history=self._history,
+            hits=self._hits,
+            checks=self._checks,
             tasks=self._tasks,
             pythons=self._pythons,
         )
+        app[FAULTS] = faults
         if recorder:
             app[INSPECTOR] = Inspector(recorder, self._identities, self._processes)
         app.on_response_prepare.append(_close_after_upgrade)
@@ -185,6 +197,7 @@ class Server:
         app.add_routes(pages.routes)
         app.add_routes(dashboard.routes)
         app.add_routes(inspection.routes)
+        app.add_routes(faults_on_demand.routes)
         api.add_routes(app)
         self._runner = web.AppRunner(
             app,
@@ -201,6 +214,7 @@ class Server:
         await self._runner.setup()
         await web.SockSite(self._runner, listener, backlog=_BACKLOG).start()
         self._processes.run()
+        self._hits.run()
         deploys.resume()
         self.url = f"http://{_reachable(self._settings.host)}:{port}"
         deploys.server_url = f"{self.url}/"
@@ -218,6 +232,8 @@ class Server:
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        await self._hits.stop()
+        await self._checks.stop()
         await self._tasks.stop()
         await self._pythons.stop()
         await self._processes.stop()

@@ -6,10 +6,11 @@
 from local_connect.client.testing import (
     Content,
     DeployFailed,
+    Fault,
     LocalConnect,
     Recorded,
     User,
     Visitor,
 )
 
-__all__ = ["Content", "DeployFailed", "LocalConnect", "Recorded", "User", "Visitor"]
+__all__ = ["Content", "DeployFailed", "Fault", "LocalConnect", "Recorded", "User", "Visitor"]

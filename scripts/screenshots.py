@@ -73,14 +73,18 @@ class Shot:
 
     `name` is its file's, less `.png`. `path` is on the server, where an example's directory in
     braces stands for its GUID. `prepare` does what is to be seen, and returns what the picture
-    ends below. `width` and `height` are the window's, in CSS pixels.
+    ends below. `begin` is the CSS selector of what it begins with, where that is not the page.
+    `width` and `height` are the window's, in CSS pixels. Where there is much text, fewer `colours`
+    keep it small.
     """
 
     name: str
     path: str
     prepare: Callable[[Page], Locator]
+    begin: str = "html"
     width: int = 900
     height: int = 600
+    colours: int = COLOURS
 
 
 def shots() -> Iterator[Shot]:
@@ -98,6 +102,8 @@ def shots() -> Iterator[Shot]:
     viewers = next(example for example in EXAMPLES if example.has("hello"))
     page = f"/connect/apps/{{{viewers.directory}}}/"
     yield Shot("dashboard-content", page, partial(ask_as_everyone, path=str(viewers.hello)))
+    asked = f"{page}requests?path={viewers.hello}&visitor={VIEWER}"
+    yield Shot("dashboard-requests", asked, received, begin=".columns", width=1300, colours=24)
 
 
 def mount(example: Example) -> str:
@@ -144,6 +150,12 @@ def ask_as_everyone(page: Page, *, path: str) -> Locator:
     page.locator("#path").fill(path)
     page.get_by_role("button", name="Ask as everyone").click()
     return page.locator("#ask")
+
+
+def received(page: Page) -> Locator:
+    """What was sent and what the app got of one of the requests of the last picture."""
+    expect(page.get_by_role("region", name="The app got")).to_be_visible()
+    return page.get_by_role("region", name="The app got").locator(".headers").first
 
 
 def main() -> None:
@@ -220,15 +232,22 @@ def take(browser: Browser, shot: Shot, guids: dict[str, str]) -> bytes:
     last = shot.prepare(page)
     page.mouse.move(0, 0)
     page.evaluate("document.activeElement.blur()")
-    height = last.evaluate(BOTTOM, MARGIN)
+    bottom = last.evaluate(BOTTOM, MARGIN)
+    box = page.locator(shot.begin).first.bounding_box()
+    assert box is not None  # noqa: S101 (it is on the page)
     picture = page.screenshot(
         full_page=True,
-        clip=FloatRect(x=0, y=0, width=shot.width, height=height),
+        clip=FloatRect(
+            x=max(0, box["x"] - MARGIN),
+            y=max(0, box["y"] - MARGIN),
+            width=min(shot.width, box["width"] + 2 * MARGIN),
+            height=bottom - max(0, box["y"] - MARGIN),
+        ),
         animations="disabled",
     )
     context.close()
     with Image.open(io.BytesIO(picture)) as image, io.BytesIO() as packed:
-        palette = image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+        palette = image.convert("RGB").quantize(shot.colours, dither=Image.Dither.NONE)
         palette.save(packed, "PNG", optimize=True)
         return packed.getvalue()
 

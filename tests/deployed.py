@@ -28,7 +28,10 @@ class Person:
     home: Path
 
     def rsconnect(
-        self, *arguments: str | Path, environment: Mapping[str, str] | None = None
+        self,
+        *arguments: str | Path,
+        environment: Mapping[str, str] | None = None,
+        directory: Path | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run rsconnect with the person's key and the server's address in its environment."""
         return rsconnect(
@@ -39,6 +42,7 @@ class Person:
                 "CONNECT_API_KEY": self.server.users[self.name].api_key,
                 **(environment or {}),
             },
+            directory=directory,
         )
 
     def deploy(

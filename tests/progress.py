@@ -61,19 +61,22 @@ class Plugin:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self.progress.tests.update(item.nodeid for item in session.items)
-        self.began = time.monotonic()
+        self.began = self.wrote = time.monotonic()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
         self.progress.tests.update(ids)
-        self.began = time.monotonic()
+        self.began = self.wrote = time.monotonic()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
-        """No letter for what passed: the line says how many."""
-        if report.passed:
-            return ("passed" if report.when == "call" else "", "", "")
-        return None
+        """No letters: the line says how many passed and failed, the summary what was not run."""
+        if hasattr(report, "wasxfail"):
+            return None
+        if report.passed and report.when != "call":
+            return "", "", ""
+        category = "error" if report.failed and report.when != "call" else report.outcome
+        return category, "", category.upper()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         test = report.nodeid

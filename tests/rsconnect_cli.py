@@ -16,14 +16,17 @@ def rsconnect(
     home: Path,
     environment: Mapping[str, str] | None = None,
     command: Path = RSCONNECT,
+    directory: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run `rsconnect`, or another release of it, to its end, with `home` as its home directory.
 
     It sees no CONNECT_SERVER, CONNECT_API_KEY or the like but what `environment` gives it.
+    It works in `directory`, or where the tests do.
     """
     done = subprocess.run(
         [command, *arguments],
         env=away_from_home(home, environment),
+        cwd=directory,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",

@@ -168,9 +168,13 @@ class Identities:
         """What a user has for the integration of that name, if anything."""
         return self._credentials.get((user_guid, integration))
 
-    def session_token(self, viewer: User, content_guid: str) -> str:
-        """The token of a visitor's session that content gets with a request of theirs."""
-        return self.session_tokens.give(Visit(viewer.guid, viewer.user_role, content_guid))
+    def session_token(self, viewer: User, content_guid: str, *, over: bool = False) -> str:
+        """The token of a visitor's session that content gets with a request of theirs.
+
+        With `over` it is one whose time is over already.
+        """
+        visit = Visit(viewer.guid, viewer.user_role, content_guid)
+        return self.session_tokens.give_over(visit) if over else self.session_tokens.give(visit)
 
     def from_key(self, headers: Mapping[str, str]) -> User | None:
         """The owner of the API key that a request carries; None where it carries none.

@@ -64,6 +64,13 @@ class SessionTokens:
         self._newest[visit] = token
         return token
 
+    def give_over(self, visit: Visit) -> str:
+        """A token that was good until now."""
+        token = secrets.token_urlsafe(32)
+        # where the next that is forgotten is looked for: those that were made first
+        self._tokens = {token: _Token(visit, self._clock() - TOKEN_SECONDS), **self._tokens}
+        return token
+
     def visit(self, token: str) -> Visit:
         """Whom a token stands for; `BadRequest` for one that is over, or is none."""
         known = self._tokens.get(token)

@@ -20,13 +20,10 @@ GET     v1/server_settings/{rest:.*}
 GET     v1/timezones
 GET     v1/audit_logs
 GET     v1/feature-usage
-GET     v1/instrumentation/{rest:.*}
 GET     v1/metrics/{rest:.*}
 GET     v1/search/{rest:.*}
 GET     v1/experimental/jobs/summary
 GET     v1/experimental/groups/{guid}/content
-*       v1/system/checks
-*       v1/system/checks/{rest:.*}
 *       v1/system/documentation
 GET     v1/system/hosts
 GET     v1/system/offhost/service-accounts
@@ -35,8 +32,10 @@ GET     v1/system/offhost/service-accounts
 GET     v1/system/storage
 *       v1/queue
 *       v1/queue/{id}
-*       v1/environments
-*       v1/environments/{rest:.*}
+POST    v1/environments
+PUT     v1/environments/{guid}
+DELETE  v1/environments/{guid}
+*       v1/environments/{guid}/{rest:.*}
 GET     v1/examples
 GET     v1/examples/{name}/{rest}
 PUT     v1/users

@@ -27,9 +27,11 @@ from local_connect.errors import (
     Unauthenticated,
 )
 from local_connect.records.store import Content, Store, User
+from local_connect.runtime.checks import Checks
 from local_connect.runtime.deploys import Deploys
 from local_connect.runtime.environments import Pythons
 from local_connect.runtime.history import History
+from local_connect.runtime.hits import Hits
 from local_connect.runtime.jobs import Jobs
 from local_connect.runtime.pools import Processes
 from local_connect.runtime.repositories import Repositories
@@ -41,8 +43,8 @@ _BODY_BYTES = 1 << 20
 T = TypeVar("T")
 
 #: results on one page, at most and by default (documented)
-_PAGE = 500
-_DEFAULT_PAGE = 20
+PAGE = 500
+DEFAULT_PAGE = 20
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ class Services:
     processes: Processes
     jobs: Jobs
     history: History
+    hits: Hits
+    checks: Checks
     tasks: Tasks
     pythons: Pythons
 
@@ -169,8 +173,8 @@ def page(
 ) -> web.Response:
     """One page of results, as `page_number` and `page_size` ask for it."""
     number = max(1, whole_number(request.query.get("page_number", "1"), "page_number"))
-    size = whole_number(request.query.get("page_size", str(_DEFAULT_PAGE)), "page_size")
-    size = max(1, min(size, _PAGE))
+    size = whole_number(request.query.get("page_size", str(DEFAULT_PAGE)), "page_size")
+    size = max(1, min(size, PAGE))
     results = found[(number - 1) * size : number * size]
     return web.json_response(
         {"results": [answer(item) for item in results], "current_page": number, "total": len(found)}

@@ -198,6 +198,41 @@ class LocalConnect:
             headers["Authorization"] = f"Key {self._user(as_user).api_key}"
         return self._client.request(method, self.url + path, headers=headers, **options)
 
+    def fault(
+        self,
+        kind: str,
+        *,
+        content: Content | None = None,
+        path: str | None = None,
+        share: float | None = None,
+        next: int | None = None,  # noqa: A002 (what it is called in the API)
+        seconds: float | None = None,
+        status: int | None = None,
+    ) -> Fault:
+        """Let a fault befall requests, from now until it is ended; a context manager that ends it.
+
+        `kind` is `delay` (with `seconds`), `status` (with a `status`), `cut`, `token`, `kill` or
+        `idle`. It is for this `content`, else for all; for paths that `path` is a part of; for a
+        `share` of the requests, such as 0.5; and for the `next` so many.
+        """
+        fields = {
+            "kind": kind,
+            "content_guid": content.guid if content else None,
+            "path": path,
+            "share": share,
+            "next": next,
+            "seconds": seconds,
+            "status": status,
+        }
+        made = _answered(
+            self.request("POST", "/__local__/faults", as_user=self.administrator, json=fields)
+        )
+        return Fault(self, made["id"])
+
+    def reset_faults(self) -> None:
+        """End all faults."""
+        _answered(self.request("DELETE", "/__local__/faults", as_user=self.administrator))
+
     def close(self) -> None:
         """Stop the server and all that runs in it."""
         self._client.close()
@@ -305,6 +340,34 @@ class LocalConnect:
             raise LocalConnectError(f"There is no user {name!r}, only {known}.") from None
 
 
+class Fault:
+    """A fault that befalls requests. Made by `LocalConnect.fault`."""
+
+    def __init__(self, server: LocalConnect, number: int) -> None:
+        self._server = server
+        self._number = number
+
+    @property
+    def count(self) -> int:
+        """How many requests it has befallen, until it ends."""
+        listing = self._server.request(
+            "GET", "/__local__/faults", as_user=self._server.administrator
+        )
+        return sum(one["count"] for one in _answered(listing) if one["id"] == self._number)
+
+    def end(self) -> None:
+        """End it, if it has not ended by itself."""
+        self._server.request(
+            "DELETE", f"/__local__/faults/{self._number}", as_user=self._server.administrator
+        )
+
+    def __enter__(self) -> Fault:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+
 class Recorded:
     """One request that came in for content, as the server has recorded it.
 
@@ -323,6 +386,8 @@ class Recorded:
         self.status: int | None = document["status"]
         #: why there is no answer of the app's
         self.error: str | None = document["error"]
+        #: the faults that befell it, in words
+        self.faults: str | None = document["faults"]
         #: what the visitor sent, and what of it and of the server's own the app received
         self.sent = httpx.Headers(document["sent"], encoding="utf-8")
         self.received = httpx.Headers(document["received"], encoding="utf-8")

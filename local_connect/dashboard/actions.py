@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from local_connect.access import rights
+from local_connect.access.addresses import DASHBOARD
 from local_connect.api import content as content_api
 from local_connect.api import oauth as oauth_api
 from local_connect.api import permissions as permissions_api
@@ -16,6 +17,7 @@ from local_connect.dashboard import again, as_seen_by, pages, requests
 from local_connect.dashboard.items import Item, see
 from local_connect.dashboard.views import show_overview, show_settings
 from local_connect.errors import ApiError, Forbidden, NotFound
+from local_connect.gateway.faults import FAULTS
 from local_connect.records.store import User
 
 routes = web.RouteTableDef()
@@ -40,6 +42,18 @@ async def act(request: web.Request) -> web.Response:
         if request.match_info["action"] in ("activate", "ask", "look"):
             return show_overview(request, item, form=form, refusal=refusal)
         return show_settings(request, item, viewer, form=form, refusal=refusal)
+
+
+@routes.post("/connect/faults/reset")
+async def reset_faults(request: web.Request) -> web.Response:
+    """End all faults on demand, and go back to the page."""
+    form = await pages.read_form(request)
+    viewer = services(request).identities.from_form(form["token"])
+    if viewer is None:
+        raise Forbidden("Nobody is signed in here any more. Open the page again.")
+    rights.check_administrator(viewer)
+    request.app[FAULTS].reset()
+    return _to(pages.local_path(form.get("url", DASHBOARD)))
 
 
 async def _activate(

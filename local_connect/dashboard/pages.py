@@ -20,6 +20,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from local_connect.access.addresses import DASHBOARD, SIGN_IN
 from local_connect.api.common import form_fields, services
 from local_connect.errors import ApiError, BadRequest, Forbidden, NotDeployed
+from local_connect.gateway.faults import FAULTS
 from local_connect.records.store import User
 
 routes = web.RouteTableDef()
@@ -94,7 +95,7 @@ _templates.filters |= {"ago": ago, "until": until, "seconds": seconds, "size": s
 async def sign_in_page(request: web.Request) -> web.Response:
     """The identities to choose from; `url` is where the visitor goes on to."""
     check_window(request)
-    here = _local_path(request.query.get("url", SIGN_IN))
+    here = local_path(request.query.get("url", SIGN_IN))
     return page(request, "sign_in.html", here=here, script=False)
 
 
@@ -110,7 +111,7 @@ async def sign_in(request: web.Request) -> web.Response:
         raise Forbidden(
             f"This form is from another page, or was sent before. Open {SIGN_IN} again."
         )
-    response = web.Response(status=303, headers={"Location": _local_path(form.get("url", SIGN_IN))})
+    response = web.Response(status=303, headers={"Location": local_path(form.get("url", SIGN_IN))})
     if username:
         session = identities.sign_in(username)
         if session is None:
@@ -203,6 +204,7 @@ def page(
         viewer=identities.from_form(token),
         token=token,
         script=script,
+        faults=request.app[FAULTS].active,
         **values,
     )
 
@@ -224,7 +226,7 @@ def fragment(template: str, **values: object) -> str:
     return _templates.get_template(template).render(values)
 
 
-def _local_path(url: str) -> str:
+def local_path(url: str) -> str:
     """The path on this server that a visitor may be sent to; the sign-in page for any other."""
     plain = url.isascii() and url.isprintable() and " " not in url
     if plain and url.startswith("/") and not url.startswith("//") and "\\" not in url:

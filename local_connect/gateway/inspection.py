@@ -176,6 +176,7 @@ def _summary(one: Recording, hider: _Hider) -> dict[str, Any]:
         "status": one.status or None,
         "ended": bool(one.ended),
         "error": one.error or None,
+        "faults": one.faults or None,
         "process_seconds": _between(one.began, one.asked),
         "app_seconds": _between(one.asked, one.answered),
         "total_seconds": _between(one.began, one.ended),

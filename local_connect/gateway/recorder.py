@@ -38,6 +38,7 @@ class Recording:
         "body_bytes",
         "ended",
         "error",
+        "faults",
         "guid",
         "headers",
         "kept_answer",
@@ -83,6 +84,8 @@ class Recording:
         self.status = 0
         #: why there is no answer of the app's, or no whole one
         self.error = ""
+        #: the names of the faults on demand that befell it
+        self.faults = ""
         #: those of the app's answer
         self.answer_headers: MultiMapping[str] = _NONE
         self.body = self.kept_answer = b""

@@ -28,9 +28,11 @@ from local_connect.api.common import in_time
 from local_connect.errors import ApiError, Locked, NotDeployed, NotFound
 from local_connect.gateway import headers as rules
 from local_connect.gateway import websockets
+from local_connect.gateway.faults import Fault, Faults
 from local_connect.gateway.recorder import Recorder, Recording
 from local_connect.records.store import Bundle, Content, Store, User
 from local_connect.runtime.deploys import Deploys
+from local_connect.runtime.hits import Hits
 from local_connect.runtime.processes import ContentProcess, Launch, ProcessFailed, ProcessTooSlow
 from local_connect.runtime.upstream import Answer, BrokenOff, NotHttp, NotTaken, Unreachable
 
@@ -41,6 +43,10 @@ _CONTENT = re.compile(
 
 #: methods of requests that say nothing of their body where they have none
 _WITHOUT_BODY = {"GET", "HEAD", "OPTIONS", "TRACE"}
+
+
+#: counted as the status of an answer that its client did not wait for, as nginx has it
+_WENT_AWAY = 499
 
 
 class Target(NamedTuple):
@@ -64,17 +70,21 @@ class Gateway:
         identities: Identities,
         vanities: Vanities,
         deploys: Deploys,
+        hits: Hits,
         failures: Mapping[str, str],
         credentials_use_guid: bool,
         recorder: Recorder | None,
+        faults: Faults,
     ) -> None:
         self._store = store
         self._identities = identities
         self._vanities = vanities
         self._deploys = deploys
+        self._hits = hits
         self._failures = failures
         self._credentials_use_guid = credentials_use_guid
         self._recorder = recorder
+        self._faults = faults
         #: of visitors, as long as they are open
         self._sockets: WeakSet[web.WebSocketResponse] = WeakSet()
 
@@ -98,6 +108,26 @@ class Gateway:
 
         `base` is the scheme and the host by which the visitor knows this server.
         """
+        status = _WENT_AWAY
+        try:
+            answer = await self._recorded(request, target, base)
+            status = answer.status
+        except ApiError as refusal:
+            status = refusal.status
+            raise
+        except Exception:
+            status = 500
+            raise
+        finally:
+            # addresses of no content are not counted, as there is no end of them
+            if self._store.content(target.guid):
+                self._hits.answers[target.guid, status] += 1
+        return answer
+
+    async def _recorded(
+        self, request: web.Request, target: Target, base: str
+    ) -> web.StreamResponse:
+        """The same, which the recorder is told of, if there is one."""
         if self._recorder is None:
             return await self._answer(request, target, base, None)
         recording = self._recorder.begin(
@@ -131,8 +161,23 @@ class Gateway:
             query = request.raw_path.partition("?")[2]
             location = f"{base}{target.mount}/" + (f"?{query}" if query else "")
             return web.Response(status=308, headers={"Location": location})
+        if target.bundle_id is None:
+            self._hits.add(
+                content.guid,
+                bundle_id,
+                viewer.guid if viewer else None,
+                request.raw_path[len(target.mount) :],
+                request.headers,
+            )
+        faults: dict[str, Fault] = {}
+        if self._faults.active:
+            faults = self._faults.befall(content.guid, request.raw_path)
+        if faults:
+            await self._meet(faults, content.guid, bundle_id, recording)
         signed = self._identities.tokens.named_by(request)
-        headers = self._headers(request, base, target, viewer, signed=signed)
+        headers = self._headers(
+            request, base, target, viewer, signed=signed, token_over="token" in faults
+        )
         if recording:
             recording.headers = headers
             recording.signed = signed
@@ -144,13 +189,34 @@ class Gateway:
             try:
                 if process.launch.is_asgi and websockets.is_handshake(request):
                     return await self._connect(request, process, headers, target.mount, recording)
-                return await _proxy(request, process, headers, target.mount, recording)
+                return await _proxy(
+                    request, process, headers, target.mount, recording, cut="cut" in faults
+                )
             except (Unreachable, aiohttp.ClientConnectorError):
                 # it ended in this moment and was sent nothing, so another can take over
                 process.lost = True
             finally:
                 process.finish()
         raise ApiError("The app's process ends as soon as it has started.", status=502)
+
+    async def _meet(
+        self, faults: dict[str, Fault], guid: str, bundle_id: int, recording: Recording | None
+    ) -> None:
+        """Let faults befall a request before the app gets it; an `ApiError` is its answer."""
+        if recording:
+            recording.faults = ", ".join(fault.name for fault in faults.values())
+        if delay := faults.get("delay"):
+            await asyncio.sleep(delay.seconds)
+        if status := faults.get("status"):
+            raise ApiError("This is a fault on demand, not the app's answer.", status=status.status)
+        if "idle" in faults:
+            self._deploys.end_idle(bundle_id)
+        if "kill" in faults:
+            await (await self._process(guid, bundle_id)).kill()
+            raise ApiError(
+                "The app's process ended without an answer: it was killed, by a fault on demand.",
+                status=502,
+            )
 
     def _open(
         self, request: web.Request, target: Target, viewer: User | None
@@ -204,6 +270,7 @@ class Gateway:
         viewer: User | None,
         *,
         signed: bool,
+        token_over: bool,
     ) -> list[tuple[str, str]]:
         """What the process gets: the client's own headers, less those that are decided here."""
         headers = rules.from_visitor(request.headers, signed=signed)
@@ -211,7 +278,7 @@ class Gateway:
         headers.append(("X-RSC-Request", f"{base}{request.raw_path}"))
         if viewer:
             headers.append((rules.CREDENTIALS_HEADER, self._credentials(viewer)))
-            token = self._identities.session_token(viewer, target.guid)
+            token = self._identities.session_token(viewer, target.guid, over=token_over)
             headers.append((SESSION_TOKEN_HEADER, token))
         return headers
 
@@ -284,8 +351,13 @@ async def _proxy(
     headers: list[tuple[str, str]],
     mount: str,
     recording: Recording | None,
+    *,
+    cut: bool,
 ) -> web.StreamResponse:
-    """Give the visitor the process's answer, or raise an `ApiError` that says why there is none."""
+    """Give the visitor the process's answer, or raise an `ApiError` that says why there is none.
+
+    With `cut` they get the beginning of it.
+    """
     launch = process.launch
     lines = [f"{name}: {value}" for name, value in headers]
     body = _body(request, launch.read_timeout, recording) if request.body_exists else None
@@ -311,6 +383,8 @@ async def _proxy(
     if recording:
         recording.answer(answer.status, answer.headers)
     async with answer:
+        if cut:
+            return await _cut(request, answer, mount, recording)
         return await _pass_on(request, answer, process, mount, recording)
 
 
@@ -358,6 +432,23 @@ async def _pass_on(
         # which tells the client that it is not whole
         if request.transport:
             request.transport.abort()
+    return response
+
+
+async def _cut(
+    request: web.Request, answer: Answer, mount: str, recording: Recording | None
+) -> web.StreamResponse:
+    """Give the client half of what comes first of an answer's body, and end the connection."""
+    headers = CIMultiDict(rules.answered(answer.headers, mount))
+    response = web.StreamResponse(status=answer.status, headers=headers)
+    await response.prepare(request)
+    piece = await answer.read()
+    if recording:
+        recording.error = "The answer was cut off, by a fault on demand."
+        recording.keep_answer(piece[: len(piece) // 2])
+    await response.write(piece[: len(piece) // 2])
+    if request.transport:
+        request.transport.abort()
     return response
 
 

@@ -115,6 +115,24 @@ STEPS: tuple[tuple[str, ...], ...] = (
         )
         """,
     ),
+    (
+        """
+        CREATE TABLE hits (
+            id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+            content_guid VARCHAR NOT NULL,
+            bundle_id INTEGER NOT NULL,
+            user_guid VARCHAR,
+            timestamp VARCHAR NOT NULL,
+            path VARCHAR NOT NULL,
+            query VARCHAR,
+            user_agent VARCHAR,
+            sec_fetch_dest VARCHAR,
+            sec_fetch_site VARCHAR,
+            FOREIGN KEY(content_guid) REFERENCES content (guid) ON DELETE CASCADE
+        )
+        """,
+        "CREATE INDEX ix_hits_content_guid ON hits (content_guid, id)",
+    ),
 )
 
 #: the schema that this local-connect reads and writes

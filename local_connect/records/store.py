@@ -27,6 +27,7 @@ from sqlalchemy import (
     Connection,
     Engine,
     ForeignKey,
+    Index,
     UniqueConstraint,
     create_engine,
     event,
@@ -373,6 +374,30 @@ class Deployment(Base):
     error: Mapped[str | None] = mapped_column(default=None)
     #: lines, once it has ended
     output: Mapped[str] = mapped_column(default="")
+
+
+class Hit(Base):
+    """One request of a visitor's that content was given."""
+
+    __tablename__ = "hits"
+    __table_args__ = (
+        Index("ix_hits_content_guid", "content_guid", "id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, init=False)
+    content_guid: Mapped[str] = mapped_column(ForeignKey("content.guid", ondelete="CASCADE"))
+    bundle_id: Mapped[int]
+    #: None for somebody who is not signed in
+    user_guid: Mapped[str | None]
+    timestamp: Mapped[str]
+    #: below the mount, beginning with a slash
+    path: Mapped[str]
+    #: the query string and what the client says of itself; None where it says nothing
+    query: Mapped[str | None]
+    user_agent: Mapped[str | None]
+    sec_fetch_dest: Mapped[str | None]
+    sec_fetch_site: Mapped[str | None]
 
 
 class Store:

@@ -167,11 +167,8 @@ class Deploys:
             except ProcessFailed as failure:
                 for line in (*failure.output, failure.explained):
                     await task.log(line)
-                served = self._served(content_guid)
-                if source and activate and served is not None:
-                    raise TaskFailed(
-                        f"The app did not start, so bundle {served} goes on serving."
-                    ) from failure
+                if source and activate and self._is_served(content_guid):
+                    raise TaskFailed("The app did not start, so it was not activated.") from failure
             if activate:
                 self._activate(bundle)
                 self.retire(content_guid, keep=bundle_id)
@@ -269,6 +266,10 @@ class Deploys:
         """
         launch = partial(self._launch, content_guid, bundle_id)
         return await self._processes.get(bundle_id, launch, retry=retry)
+
+    def end_idle(self, bundle_id: int) -> None:
+        """End a bundle's processes as those that idle: the next request starts one."""
+        self._processes.end_idle(bundle_id)
 
     async def replace(self, content_guid: str) -> None:
         """Let changed settings and variables take effect, by processes that replace the old."""
@@ -393,10 +394,11 @@ class Deploys:
             content.py_version = record.py_version
             content.last_deployed_time = now()
 
-    def _served(self, content_guid: str) -> int | None:
-        """The active bundle, if there is one."""
+    def _is_served(self, content_guid: str) -> bool:
+        """Whether any bundle of the content is active."""
         with self._store.session() as session:
-            return session.query(Content).filter_by(guid=content_guid).one().bundle_id
+            content = session.query(Content).filter_by(guid=content_guid).one()
+        return content.bundle_id is not None
 
     def packages(self, content: Content) -> tuple[str, ...] | None:
         """The packages that the active bundle runs with, as `name==version`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Literal
 
@@ -22,10 +23,17 @@ Kind = Literal["deploy", "build"]
 
 
 class History:
-    """The deployments and builds of all content."""
+    """The deployments and builds of all content.
+
+    `ended` counts those that ended since the server started, by their kind and by whether they
+    did so well.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.ended: Counter[tuple[Kind, bool]] = Counter()
+        #: what goes on, by the id of its task
+        self.running: dict[str, Kind] = {}
         with store.session() as session:
             # what went on when the server was last killed has ended with it
             session.execute(
@@ -57,9 +65,11 @@ class History:
                 .offset(_KEPT - 1)
             )
             session.execute(delete(Deployment).where(Deployment.id.in_(ended)))
+        self.running[task.id] = kind
 
     def end(self, task: Task) -> None:
         """Record how a task ended. Where the database cannot be written, that is logged only."""
+        self.ended[self.running.pop(task.id), not task.error] += 1
         try:
             with self._store.session() as session:
                 session.execute(

@@ -214,6 +214,10 @@ class Processes:
         pool = self._pools.get(bundle_id)
         return pool.pick() if pool else None
 
+    def alive(self) -> list[ContentProcess]:
+        """The processes of all content that take requests."""
+        return [process for pool in self._pools.values() for process in pool.alive]
+
     def state(self, bundle_id: int) -> str:
         """Whether a bundle is `live`, `starting`, `failed` or `idle`."""
         pool = self._pools.get(bundle_id)
@@ -255,6 +259,12 @@ class Processes:
         else:
             self.retire(bundle_id)
         self.keep(bundle_id, launch, minimum)
+
+    def end_idle(self, bundle_id: int) -> None:
+        """End the processes of a bundle as those that idle: the next request starts one."""
+        if pool := self._pools.get(bundle_id):
+            for process in pool.alive:
+                pool.drop(process)
 
     def retire(self, bundle_id: int) -> None:
         """Take the processes of a bundle out of use.

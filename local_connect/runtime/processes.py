@@ -140,6 +140,11 @@ class ContentProcess:
     def alive(self) -> bool:
         return not self.lost and self._process is not None and self._process.returncode is None
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None  # noqa: S101 (started before)
+        return self._process.pid
+
     def idles(self) -> bool:
         """Whether it has had nothing to do for its `idle_timeout`."""
         unused = time.monotonic() - self._last_used
@@ -261,6 +266,13 @@ class ContentProcess:
         self.socket_path.unlink(missing_ok=True)
         self._jobs.end(self.job_key, self._process.returncode if self._process else None)
         self._at_end()
+
+    async def kill(self) -> None:
+        """End the process as the system does where memory runs out: without a word to it."""
+        assert self._process is not None  # noqa: S101 (started before)
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.wait()
 
     def begin(self) -> None:
         """Count one request as under way, for idling and draining, until `finish`."""

@@ -9,6 +9,7 @@ import httpx
 
 from tests.catalogue import ROOT
 from tests.newcomers import Newcomer
+from tests.servers import processes_that_name
 
 #: seconds in which what is to happen by itself has happened
 PATIENCE = 60
@@ -91,6 +92,15 @@ def test_requests_and_settings(local_connect, mine):
     assert "Authorization" in last.dropped and "RStudio-Connect-Credentials" in last.set
     posted = next(one for one in api.requests if one.method == "POST")
     assert posted.body == "x" and '"mount"' in posted.answer
+    with local_connect.fault("status", content=api, status=503, share=1) as fault:
+        assert api.get().status_code == 503
+        assert (fault.count, api.requests[-1].faults) == (1, "status 503")
+    assert api.get().status_code == 200
+    with pytest.raises(LocalConnectError, match="needs seconds"):
+        local_connect.fault("delay")
+    local_connect.fault("kill", next=1)
+    local_connect.reset_faults()
+    assert api.get().status_code == 200
     assert api.call("GET", "")["max_processes"] == 1
     assert api.owner == "pavel"
     assert "started as service" in api.logs
@@ -230,14 +240,6 @@ def test_killed(newcomer: Newcomer) -> None:
         session.send_signal(signal.SIGKILL)
         session.wait()
     deadline = time.monotonic() + PATIENCE
-    while server_processes(directory):
-        assert time.monotonic() < deadline, server_processes(directory)
+    while processes_that_name(directory):
+        assert time.monotonic() < deadline, processes_that_name(directory)
         time.sleep(0.05)
-
-
-def server_processes(directory: str) -> list[str]:
-    """Whatever runs in this directory: the server, its content, its command."""
-    listing = subprocess.run(
-        ["ps", "-A", "-ww", "-o", "pid=,command="], capture_output=True, text=True, check=True
-    )
-    return [line for line in listing.stdout.splitlines() if directory in line]

@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import uuid
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,10 +14,18 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 from playwright.sync_api import Browser, Page, Request, expect
 
 from tests.browsers import PATIENCE
+from tests.bundles import manifest_of
 from tests.dashboard.conftest import HOME, SOURCE, address, open_as, view_as
 from tests.deployed import Content
 from tests.publishing import archive_of, create, deploy, finished, publish, upload
+from tests.repositories import commit, new_repository
 from tests.servers import LocalConnect, eventually, running_server
+
+#: what stands in a repository beside an app that needs no package
+WITHOUT_REQUIREMENTS = {
+    "requirements.txt": "",
+    "manifest.json": json.dumps(manifest_of({"requirements.txt": b""})),
+}
 
 #: a phone's width; and that of an ordinary window at 200 %
 NARROW = (320, 640)
@@ -194,6 +203,63 @@ def test_bundles_and_an_earlier_one_again(page: Page, server: LocalConnect) -> N
     expect(rows.nth(1)).to_contain_text("active")
 
 
+def test_a_repository_and_what_is_new_in_it(
+    page: Page, server: LocalConnect, tmp_path: Path
+) -> None:
+    repository = new_repository(tmp_path / "apis")
+    first = commit(repository, {"app.py": SOURCE, **WITHOUT_REQUIREMENTS})
+    content = create(server, title="From git")
+    fields = {"repository": str(repository), "branch": "main", "polling": True}
+    server.request("PUT", f"{content.api}/repository", json=fields).raise_for_status()
+
+    open_as(page, "alice", address(content))
+    section = page.locator("#repository")
+    expect(section).to_contain_text(str(repository))
+    expect(section).to_contain_text("none yet")
+    expect(section).to_contain_text("in less than a minute")
+    look = section.get_by_role("button", name="Look now")
+    look.click()
+    expect(page.get_by_role("log")).to_contain_text(f"Commit {first}")
+    badge(page, "live")
+    page.goto(address(content))
+    expect(section).to_contain_text(first[:10])
+    expect(page.locator(".bundles li")).to_contain_text(f"from {first[:10]} on main")
+
+    # nothing is new, and then what is new cannot be deployed
+    look.click()
+    page.wait_for_url("**#repository")
+    expect(page.locator(".bundles li")).to_have_count(1)
+    second = commit(repository, {"manifest.json": "not JSON"})
+    look.click()
+    expect(page.locator("section .notice")).to_contain_text("manifest.json is not JSON")
+    page.goto(address(content))
+    expect(section).to_contain_text(second[:10])
+    expect(section.locator(".failed")).to_contain_text("manifest.json is not JSON")
+    expect(page.locator(".notice")).to_contain_text("The earlier bundle goes on serving.")
+    badge(page, "live")
+
+    # nor looked at
+    repository.rename(tmp_path / "away")
+    look.click()
+    expect(page.get_by_role("alert")).to_contain_text("does not appear to be a git repository")
+    expect(section.locator(".failed")).to_contain_text("does not appear to be a git repository")
+
+
+def test_locked_content(page: Page, own: Content) -> None:
+    locked = {"locked": True, "locked_message": "Gone to <elsewhere>."}
+    own.server.request("PATCH", own.api, json=locked).raise_for_status()
+    open_as(page, "alice")
+    expect(card(page, own.item["title"]).locator(".state")).to_have_text("locked")
+    expect(card(page, own.item["title"]).get_by_role("link", name="Console")).to_have_count(0)
+    page.goto(address(own))
+    badge(page, "locked")
+    expect(page.locator(".notice")).to_contain_text("Gone to <elsewhere>.")
+    expect(page.get_by_role("link", name="Open")).to_have_count(0)
+    own.server.request("PATCH", own.api, json={"locked": False}).raise_for_status()
+    # the next visitor starts it
+    badge(page, "idle")
+
+
 # logs
 
 
@@ -361,6 +427,18 @@ def test_every_page_is_accessible(
     for path in (HOME, address(own), f"{address(own)}logs", f"{address(own)}requests"):
         page.goto(path)
         check(page, path)
+    fields = {"repository": "/nowhere/" + "long/" * 30, "directory": "api", "polling": True}
+    server.request("PUT", f"{own.api}/repository", json=fields).raise_for_status()
+    locked = {"locked": True, "locked_message": "Gone elsewhere."}
+    server.request("PATCH", own.api, json=locked).raise_for_status()
+    for path in (HOME, address(own)):
+        page.goto(path)
+        check(page, f"{path}, locked")
+    server.request("PATCH", own.api, json={"locked": False}).raise_for_status()
+    page.goto(address(own))
+    page.get_by_role("button", name="Look now").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    check(page, "a repository that is nowhere")
     page.goto(address(own))
     page.get_by_role("button", name="Ask as everyone").click()
     expect(page.locator(".as-seen-by li")).to_have_count(4)
@@ -375,6 +453,12 @@ def test_every_page_is_accessible(
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("alert")).to_be_visible()
     check(page, "the settings, with a refusal")
+    faults = "/__local__/faults"
+    server.request("POST", faults, user="admin", json={"kind": "cut", "content_guid": own.guid})
+    view_as(page, "admin")
+    expect(page.locator(".alarm button")).to_be_visible()
+    check(page, "a page with faults on demand")
+    server.request("DELETE", faults, user="admin").raise_for_status()
     page.close()
     # no script runs in these, and the checker is one
     lenient = chromium.new_page(base_url=server.url, color_scheme=scheme, bypass_csp=True)

@@ -1,11 +1,13 @@
 """What is kept of a request, and what is shown of it, in memory."""
 
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from multidict import CIMultiDict
 
 from local_connect.errors import BadRequest, NotFound
+from local_connect.gateway.headers import place
 from local_connect.gateway.inspection import HIDDEN, Inspector
 from local_connect.gateway.recorder import BODY_BYTES, KEPT, Recorder, Recording
 from local_connect.records.store import User
@@ -92,7 +94,9 @@ def test_no_secret_of_a_header_is_shown(
 
 
 def test_no_secret_is_shown_wherever_it_stands(recorder: Recorder, inspector: Inspector) -> None:
-    one = record(recorder, f"/?key={KEY}", Authorization="Bearer the-apps-own", Cookie=SESSION)
+    one = record(
+        recorder, f"/{KEY}/the-apps-own", Authorization="Bearer the-apps-own", Cookie=SESSION
+    )
     one.answer(200, CIMultiDict({"Location": f"/{KEY}", "Set-Cookie": f"{SESSION}; Path=/"}))
     one.keep_body(f"{KEY} the-apps-own abcdefghijkl".encode())
     one.keep_answer(f'{{"key": "{KEY}"}}'.encode())
@@ -117,15 +121,37 @@ def test_half_a_secret_is_not_shown_where_a_body_is_cut(
 
 
 def test_a_body_that_is_no_text(recorder: Recorder, inspector: Inspector) -> None:
-    for body in (b"\x89PNG\r\n\x1a\n", b"\xff\xfe"):
+    for body in (b"a\x00b", b"\xff\xfe"):
         one = record(recorder)
         one.keep_body(body)
         assert inspector.describe(one)["body"] is None
         assert inspector.describe(one)["body_note"] == "It is not text."
     one = record(recorder)
     # cut within a character
+    one.keep_body(b"e")
     one.keep_body("é".encode() * BODY_BYTES)
-    assert set(inspector.describe(one)["body"]) == {"é"}
+    described = inspector.describe(one)
+    assert set(described["body"]) == {"e", "é"}
+    assert described["request_bytes"] == 1 + 2 * BODY_BYTES
+
+
+@pytest.mark.parametrize(
+    ("mode", "mount"),
+    [
+        ("python-api", {"served by": "WSGI", "SCRIPT_NAME": "/mount", "PATH_INFO": "/a b"}),
+        ("python-fastapi", {"served by": "ASGI", "root_path": "/mount", "client": "10.0.0.1:5"}),
+    ],
+)
+def test_where_the_app_is_told_to_be(
+    recorder: Recorder, inspector: Inspector, mode: str, mount: dict[str, str]
+) -> None:
+    one = record(recorder, "/a%20b?c")
+    assert inspector.describe(one)["mount"] == {}
+    one.headers = list(place("http://here", "guid", "/mount", "10.0.0.1", "5"))
+    one.ask(cast(Any, SimpleNamespace(is_asgi=mode == "python-fastapi", bundle_id=1)))
+    told = inspector.describe(one)["mount"]
+    assert told.items() >= mount.items()
+    assert "X-Local-Connect-Environ" not in dict(inspector.describe(one)["received"])
 
 
 def test_why_a_header_is_dropped_or_kept_back(recorder: Recorder, inspector: Inspector) -> None:

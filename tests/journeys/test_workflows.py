@@ -2,12 +2,14 @@
 
 import re
 import textwrap
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from scripts.release import Unfit, notes
 from tests.catalogue import ROOT
 from tests.newcomers import Newcomer
 from tests.project.conftest import Checkout
@@ -15,6 +17,7 @@ from tests.publishing import create
 from tests.servers import running_server
 
 OURS = ROOT / ".github" / "workflows" / "ci.yml"
+RELEASE = ROOT / ".github" / "workflows" / "release.yml"
 THEIRS = ROOT / "docs" / "github-actions.md"
 
 #: the only code of others that a workflow runs
@@ -26,6 +29,8 @@ def test_hello(local_connect):
 """
 
 Json = dict[Any, Any]
+
+VERSION: str = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
 
 
 def ours() -> Json:
@@ -46,8 +51,12 @@ def steps(job: Json) -> list[str]:
     return [step["run"] for step in job["steps"] if "run" in step]
 
 
-@pytest.mark.parametrize("workflow", [ours(), theirs()], ids=["ours", "theirs"])
-def test_what_a_workflow_may(workflow: Json) -> None:
+@pytest.mark.parametrize(
+    ("workflow", "version"),
+    [(ours(), r"[0-9a-f]{40}"), (theirs(), r"v\d+")],
+    ids=["ours", "theirs"],
+)
+def test_what_a_workflow_may(workflow: Json, version: str) -> None:
     # YAML 1.1 reads the key "on" as true
     assert set(workflow) == {"name", True, "permissions", "jobs"}
     assert workflow["permissions"] == {"contents": "read"}
@@ -55,9 +64,48 @@ def test_what_a_workflow_may(workflow: Json) -> None:
     for job in workflow["jobs"].values():
         used = [step["uses"] for step in job["steps"] if "uses" in step]
         assert {action.partition("@")[0] for action in used} == ACTIONS
-        assert all(re.search(r"@v\d+$", action) for action in used)
+        assert all(re.search(rf"@{version}$", action) for action in used)
         for step in job["steps"]:
             assert len(set(step) & {"uses", "run"}) == 1
+
+
+@pytest.mark.quick
+def test_only_the_job_that_publishes_may_and_it_runs_nothing_of_ours() -> None:
+    release = parsed(RELEASE.read_text("utf-8"))
+    assert release["permissions"] == {}
+    assert release[True] == {"push": {"tags": ["v*"]}}
+    permissions = {name: job["permissions"] for name, job in release["jobs"].items()}
+    assert permissions == {
+        "build": {"contents": "read"},
+        "publish": {"id-token": "write"},
+        "announce": {"contents": "write"},
+    }
+    assert release["jobs"]["publish"]["needs"] == "build"
+    assert steps(release["jobs"]["publish"]) == []
+    for job in release["jobs"].values():
+        assert all(
+            re.search(r"@[0-9a-f]{40}$", step["uses"]) for step in job["steps"] if "uses" in step
+        )
+
+
+@pytest.mark.quick
+def test_a_release_has_the_version_and_the_notes_of_its_tag() -> None:
+    text = "# Changelog\n\n## Unreleased\n\n- Next.\n\n## 1.2.0 (2026-12-01)\n\n- New.\n\n## 1.1.0"
+    assert notes("v1.2.0", "1.2.0", text) == "- New.\n"
+    for tag, version, says in (
+        ("v1.3.0", "1.2.0", "the tag is v1.2.0, not 'v1.3.0'"),
+        ("v1.1.0", "1.1.0", "nothing below a heading such as '## 1.1.0 ("),
+        ("v1.3.0", "1.3.0", "nothing below a heading such as '## 1.3.0 ("),
+    ):
+        with pytest.raises(Unfit, match=re.escape(says)):
+            notes(tag, version, text)
+
+
+@pytest.mark.quick
+def test_what_is_to_be_released_next_is_described() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    assert changelog.startswith("# Changelog\n\n## Unreleased\n")
+    assert notes(f"v{VERSION}", VERSION, changelog)
 
 
 def test_our_workflow_runs_what_ci_runs_before_a_merge(tmp_path: Path) -> None:
@@ -66,9 +114,10 @@ def test_our_workflow_runs_what_ci_runs_before_a_merge(tmp_path: Path) -> None:
     checkout = Checkout(directory)
     made = [step for job in ours()["jobs"].values() for step in steps(job)]
     gate = (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
-    assert [step for step in made if step.startswith("make ")] == [
-        line for line in gate if line.startswith("make ")
-    ]
+    commands = [line for line in gate if line.startswith(("make ", ".ci/"))]
+    assert made[: len(commands)] == commands
+    # what is tested there besides, in place of the checkout
+    assert [step.split()[1] for step in made[len(commands) :]] == ["test-wheel", "test-lowest"]
     for step in made:
         if step.startswith("make test "):
             # what it requires of its machine, this one may lack
@@ -78,7 +127,7 @@ def test_our_workflow_runs_what_ci_runs_before_a_merge(tmp_path: Path) -> None:
             done = checkout.run("sh", "-c", narrow)
             assert done.returncode == 0, done.stdout
             assert "1 passed" in done.stdout
-        elif step.startswith("make "):
+        else:
             done = checkout.run("sh", "-c", f"{step} --dry-run")
             assert done.returncode == 0, done.stdout
 

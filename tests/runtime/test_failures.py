@@ -167,10 +167,10 @@ def test_content_of_another_type(alice: Person, live: Unharmed, app: Path) -> No
 
 
 def test_a_command_for_what_this_server_does_not_have(alice: Person) -> None:
-    done = alice.rsconnect("environment", "list")
+    done = alice.rsconnect("environment", "add", "image:1")
     assert done.returncode == 1
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
-    assert line.endswith("local-connect does not implement GET /v1/environments.")
+    assert line.endswith("local-connect does not implement POST /v1/environments.")
     assert "Traceback" not in done.stderr
 
 

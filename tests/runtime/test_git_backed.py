@@ -81,7 +81,8 @@ def test_from_the_first_commit_to_the_last(tmp_path: Path, address: str, program
         content.open_to("all")
         assert ask(content)["colour"] == "blue"
         assert is_at(content, "one")
-        done = alice.rsconnect("content", "repository", "show", "--guid", content.guid)
+        guid = ("--guid", content.guid)
+        done = alice.rsconnect("content", "repository", "show", *guid)
         assert json.loads(done.stdout) == {
             "repository": f"{address}/apis",
             "branch": "main",
@@ -99,49 +100,49 @@ def test_from_the_first_commit_to_the_last(tmp_path: Path, address: str, program
         }
 
         second = commit(repository, files(app("two")))
-        assert eventually(lambda: is_at(content, "two"))
+        assert eventually(lambda: is_at(content, "two"), seconds=60)
         assert content.bundles[0]["metadata"]["source_commit"] == second
 
         # what cannot be started, and what cannot be deployed at all, leaves the old version
         commit(repository, files(BROKEN))
-        assert eventually(lambda: "did not start" in state(content)["last_error"])
+        assert eventually(lambda: "did not start" in state(content)["last_error"], seconds=60)
         assert is_at(content, "two")
         failed = deployments(content)[0]
         assert "RuntimeError: No database." in failed["output"]
-        assert failed["error"].startswith("The app did not start, so bundle")
+        assert failed["error"] == "The app did not start, so it was not activated."
         (repository / "api" / "manifest.json").unlink()
         third = commit(repository, {})
-        assert eventually(lambda: "has no manifest.json" in state(content)["last_error"])
+        assert eventually(
+            lambda: "has no manifest.json" in state(content)["last_error"], seconds=60
+        )
         assert state(content)["last_known_commit"] == third
         assert is_at(content, "two")
 
         # an earlier commit, when asked for
-        redeploy = ("content", "repository", "redeploy", "--guid", content.guid)
-        done = alice.rsconnect(*redeploy, "--ref", first)
+        done = alice.rsconnect("content", "repository", "redeploy", *guid, "--ref", first)
         assert done.returncode == 0, done.stderr
-        assert eventually(lambda: is_at(content, "one"))
+        assert eventually(lambda: is_at(content, "one"), seconds=60)
         server.stop()
 
     with start("--port", server.url.rpartition(":")[2]) as server:
         content = Content(server, content.guid)
         commit(repository, files(app("three")))
-        assert eventually(lambda: is_at(content, "three"))
+        assert eventually(lambda: is_at(content, "three"), seconds=60)
         assert state(content)["last_error"] == ""
         assert deployments(content)[0]["started_by"] == server.users["alice"].guid
 
         (programs / "git").rename(programs / "away")
         settings = server.get("/__api__/server_settings").json()
         assert (settings["git_enabled"], settings["git_available"]) == (False, False)
-        done = alice.rsconnect(*redeploy)
-        assert done.returncode == 1
-        assert "There is no git on the PATH of this server" in done.stdout
+        refused = server.request("POST", f"{content.api}/deploy", json={})
+        assert refused.status_code == 501
+        assert "There is no git on the PATH of this server" in refused.json()["error"]
         (programs / "away").rename(programs / "git")
         assert server.get("/__api__/server_settings").json()["git_available"]
 
-        done = alice.rsconnect("content", "repository", "delete", "--guid", content.guid, "--force")
+        done = alice.rsconnect("content", "repository", "delete", *guid, "--force")
         assert done.returncode == 0, done.stderr
-        done = alice.rsconnect("content", "repository", "show", "--guid", content.guid)
-        assert "Content item is not git-managed." in done.stderr
+        assert server.get(f"{content.api}/repository").status_code == 404
         assert is_at(content, "three")
 
 
