@@ -21,6 +21,7 @@ from local_connect.client.watch import watch as watch_directory
 from local_connect.config import CONNECT_VERSION, Settings
 from local_connect.errors import LocalConnectError
 from local_connect.log import log
+from local_connect.report import report
 from local_connect.server import Server, reset
 
 #: what a shell answers for a command that it cannot find
@@ -31,7 +32,7 @@ _INTERRUPTED = 5.0
 
 
 class Command(click.Command):
-    """Tells `local-connect reset` from `local-connect -- reset`; shows every option's twin."""
+    """Tells `local-connect reset` from `local-connect -- reset`, and shows every option's twin."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -63,7 +64,8 @@ def _check_version(_context: click.Context, _parameter: click.Parameter, value: 
     },
     epilog="With COMMAND the server starts, runs it with CONNECT_SERVER and CONNECT_API_KEY "
     "set to itself and an administrator's key, stops, and exits with the command's status. "
-    "Without, it serves until Ctrl-C. `local-connect reset` forgets all that it knows.",
+    "Without, it serves until Ctrl-C. `local-connect reset` forgets all that it knows; "
+    "`local-connect report` prints what a bug report needs, without secrets.",
 )
 @click.option("--host", default="127.0.0.1", help="Address to listen on.")
 @click.option(
@@ -151,12 +153,17 @@ def main(
         )
     try:
         if command and not context.meta["dashes"]:
-            if command != ("reset",):
-                raise click.UsageError(
-                    f"Put -- before a command to run: local-connect -- {' '.join(command)}"
-                )
-            reset(settings.data)
-            log(f"{settings.data} is as good as new.")
+            match command:
+                case ("reset",):
+                    reset(settings.data)
+                    log(f"{settings.data} is as good as new.")
+                case ("report",):
+                    click.echo(report(settings), nl=False)
+                    log("Look through it before you send it to anyone.")
+                case _:
+                    raise click.UsageError(
+                        f"Put -- before a command to run: local-connect -- {' '.join(command)}"
+                    )
             return
         sys.exit(asyncio.run(_serve(settings, command, watched)))
     except LocalConnectError as error:

@@ -26,7 +26,7 @@ from local_connect.runtime.manifests import MANIFEST
 #: of the variables that steer git, those that say which certificates are trusted
 _TRUST = ("GIT_SSL_CAINFO", "GIT_SSL_CAPATH")
 
-#: the settings that git runs by, in place of anyone's own
+#: the settings that git runs by, in place of anyone's own; no other variable that steers it is left
 _ENVIRONMENT = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": os.devnull,
@@ -36,8 +36,6 @@ _ENVIRONMENT = {
     "XDG_CONFIG_HOME": os.devnull,
     "GIT_ALLOW_PROTOCOL": "https:http:file",
     "GIT_TERMINAL_PROMPT": "0",
-    "GIT_ASKPASS": "",
-    "SSH_ASKPASS": "",
     # its words are looked at below
     "LC_ALL": "C",
 }

@@ -146,7 +146,7 @@ def test_a_module_that_an_older_python_has(say: Say, monkeypatch: pytest.MonkeyP
     assert "left" not in say("raise ModuleNotFoundError('gone', name='cgi')\n")
 
 
-def test_one_that_a_library_expects(say: Say) -> None:
+def test_a_module_that_a_library_expects(say: Say) -> None:
     said = say(
         "try:\n    raise ModuleNotFoundError('gone', name='wheel')\n"
         "except ImportError:\n    raise OSError('no wheel')\n"
@@ -156,5 +156,5 @@ def test_one_that_a_library_expects(say: Say) -> None:
     )
 
 
-def test_any_other_module(say: Say) -> None:
+def test_a_missing_module_without_a_hint(say: Say) -> None:
     assert say("import numby\n").endswith("ModuleNotFoundError: No module named 'numby'\n")

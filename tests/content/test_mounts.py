@@ -116,7 +116,7 @@ def python(releases: str, cache: Path, scratch: Path) -> Path:
     """The interpreter of the environment with these releases."""
     requirements = scratch / "requirements.txt"
     requirements.write_text("\n".join(RELEASES[releases].split()) + "\n")
-    return environment(requirements, cache, compiled=False)
+    return environment(requirements, cache)
 
 
 @pytest.mark.parametrize("app", APPS, ids=str)

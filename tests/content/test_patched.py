@@ -116,7 +116,7 @@ def ask(content: Content, path: str, body: bytes = b"") -> httpx.Response:
     return content.server.request("POST", content.path + path, user=None, content=body)
 
 
-def test_it_answers(patched: tuple[Content, str]) -> None:
+def test_a_patched_app_answers(patched: tuple[Content, str]) -> None:
     content, module = patched
     assert ask(content, "sleep").text == module
     assert ask(content, "sleep", body=bytes(1 << 21)).content == module.encode() + bytes(1 << 21)
@@ -130,7 +130,7 @@ def test_it_answers(patched: tuple[Content, str]) -> None:
 
 
 @pytest.mark.parametrize("path", ["", "spin"], ids=["idle", "at work"])
-def test_it_ends_when_it_is_told_to(patched: tuple[Content, str], path: str) -> None:
+def test_a_patched_app_ends_when_it_is_told_to(patched: tuple[Content, str], path: str) -> None:
     content, _ = patched
     server = content.server
     assert ask(content, "sleep").status_code == 200
@@ -145,7 +145,7 @@ def test_it_ends_when_it_is_told_to(patched: tuple[Content, str], path: str) -> 
     assert eventually(lambda: "| ended well\n" in server.output[seen:])
 
 
-def test_it_ends_with_a_server_that_is_killed(tmp_path: Path) -> None:
+def test_a_patched_app_ends_with_a_server_that_is_killed(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with running_server(data) as server:
         for name in ("gevent", "eventlet"):

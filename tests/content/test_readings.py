@@ -146,7 +146,7 @@ def test_an_app_that_something_is_wrapped_around(app: Any) -> None:
     assert mounts.fit(app) == WHOLE_PATH
 
 
-def test_a_function_that_is_not_complete() -> None:
+def test_a_function_whose_variables_are_not_set_yet() -> None:
     def function() -> object:
         return missing
 
@@ -154,7 +154,7 @@ def test_a_function_that_is_not_complete() -> None:
     missing = None
 
 
-def test_a_stand_in_for_what_is_not_there() -> None:
+def test_a_proxy_of_an_object_that_does_not_exist_yet() -> None:
     class StandIn:
         def __call__(self) -> None: ...
 
@@ -164,14 +164,14 @@ def test_a_stand_in_for_what_is_not_there() -> None:
     assert mounts.fit(Middleware(StandIn())) == UNKNOWN
 
 
-def test_one_that_holds_itself() -> None:
+def test_an_app_that_holds_itself() -> None:
     app = Middleware(None)
     app.app = app
     assert mounts.fit(app) == UNKNOWN
 
 
 @pytest.mark.parametrize("app", [choosing, decorated(choosing), bare, Middleware(bare), print])
-def test_one_that_routes_by_itself(app: Any) -> None:
+def test_an_app_that_routes_by_itself(app: Any) -> None:
     assert mounts.fit(app) == UNKNOWN
 
 

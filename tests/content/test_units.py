@@ -98,19 +98,19 @@ def lazy(*pieces: Any) -> Any:
 
 
 class Answers(unittest.TestCase):
-    def test_as_the_app_gives_them(self) -> None:
+    def test_status_headers_and_body_are_the_apps_own(self) -> None:
         for app, body in ((told("200 OK"), b"body"), (lazy(b"a", b"", b"b"), b"ab")):
             server = Server(app)
             assert (server.status, server.body) == ("200 OK", body)
             assert not server.broken_off
 
-    def test_a_list_stays_one_for_its_length(self) -> None:
+    def test_a_list_is_passed_on_as_a_list_so_that_its_length_is_known(self) -> None:
         answer = [b"one"]
         environ = {"REQUEST_METHOD": "GET", "wsgi.file_wrapper": FileWrapper}
         given = wsgi.answering(lambda *_: answer, print)(environ, None)
         assert given is answer
 
-    def test_a_file_stays_one(self) -> None:
+    def test_a_file_is_passed_on_as_a_file(self) -> None:
         with Path(__file__).open("rb") as file:
             answer = FileWrapper(file)
             environ = {"REQUEST_METHOD": "GET", "wsgi.file_wrapper": FileWrapper}
@@ -140,13 +140,13 @@ class Answers(unittest.TestCase):
             assert (server.status, server.body) == ("200 OK", b"begun")
             assert server.broken_off
 
-    def test_what_is_not_bytes(self) -> None:
+    def test_a_body_that_is_not_bytes(self) -> None:
         for app in (lazy("text"), lambda *_: ["text"], lambda *_: None):
             server = Server(app)
             assert isinstance(server.shown[0], TypeError)
             assert server.status == "500 Internal Server Error"
 
-    def test_to_head(self) -> None:
+    def test_an_answer_to_head_has_no_body(self) -> None:
         sized = ("Content-Length", "4")
         for app, broken_off in ((told("200 OK", sized), False), (told("200 OK"), True)):
             server = Server(without_body(app), REQUEST_METHOD="HEAD")
@@ -154,7 +154,7 @@ class Answers(unittest.TestCase):
             assert server.headers == ([] if broken_off else [sized])
             assert server.broken_off is broken_off
 
-    def test_to_head_of_an_app_that_fails_or_writes(self) -> None:
+    def test_head_of_an_app_that_fails_or_writes(self) -> None:
         def writes(_: dict[str, Any], start_response: Any) -> list[bytes]:
             start_response("200 OK", [])(b"body")
             return []
@@ -225,14 +225,14 @@ class Environ(unittest.TestCase):
             seen = self.seen(path)
             assert (seen["SCRIPT_NAME"], seen["PATH_INFO"]) == ("/mount", rest)
 
-    def test_what_the_gateway_decided_holds(self) -> None:
+    def test_what_the_gateway_decided_replaces_the_rest(self) -> None:
         seen = self.seen("/mount/", REMOTE_ADDR="192.0.2.1")
         assert seen["REMOTE_ADDR"] == "192.0.2.1"
         assert process.ENVIRON_HEADER not in seen
 
 
 class Borrowed(unittest.TestCase):
-    def test_one_is_out_of_reach_afterwards_and_the_apps_own_is_not(self) -> None:
+    def test_a_lent_package_cannot_be_imported_afterwards_but_the_apps_own_can(self) -> None:
         with TemporaryDirectory() as directory:
             for owner in ("server", "app"):
                 Path(directory, owner).mkdir()
@@ -259,7 +259,7 @@ class EntryPoints(unittest.TestCase):
             setattr(module, name, None)
             assert process.usual_name(module) == call
 
-    def test_apps_of_the_other_kind(self) -> None:
+    def test_an_app_of_the_other_kind_is_refused(self) -> None:
         async def coroutine(scope: Any, receive: Any, send: Any) -> None: ...
 
         class Called:

@@ -250,7 +250,7 @@ def publish(server: LocalConnect, source: str, **fields: Any) -> Content:
     return content
 
 
-def test_its_process(server: LocalConnect) -> None:
+def test_an_open_websocket_and_its_process(server: LocalConnect) -> None:
     """An open one is a request under way, and is told when its process is replaced or ends."""
     api = publish(server, PLAIN)
 

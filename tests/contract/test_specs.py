@@ -120,14 +120,14 @@ def test_schemas(content: Content) -> None:
     assert message["properties"]["message"]["type"] == "string"
 
 
-def test_says_json(content: Content) -> None:
+def test_every_answer_is_described_as_json(content: Content) -> None:
     spec = spec_of(content)
     for operation in operations(spec).values():
         for response in operation["responses"].values():
             assert media_types(spec, operation, response) == ["application/json"]
 
 
-def test_mounted_where_it_is(content: Content) -> None:
+def test_addresses_are_below_the_mount(content: Content) -> None:
     url = httpx.URL(content.url)
     assert base_of(spec_of(content), url.join(str(content.example.spec))) == str(url).rstrip("/")
 

@@ -32,7 +32,9 @@ def test_greetings_are_the_shared_ones(example: Example) -> None:
     assert copy.read_bytes() == GREETINGS.read_bytes()
 
 
-def test_other_locale_and_directory(process: Process, example: Example, tmp_path: Path) -> None:
+def test_start_in_another_locale_and_directory(
+    process: Process, example: Example, tmp_path: Path
+) -> None:
     content = process.launch(example, cwd=tmp_path, env=C_LOCALE)
     try:
         for path in example.paths:
@@ -46,7 +48,7 @@ def test_other_locale_and_directory(process: Process, example: Example, tmp_path
 
 
 @pytest.mark.needs("list")
-def test_order_is_not_that_of_the_file(process: Process, example: Example) -> None:
+def test_the_list_is_not_in_the_order_of_the_file(process: Process, example: Example) -> None:
     assert example.list is not None
     directory = process.copy(example)
     texts = {"zu": "Sawubona", "en": "Hi", "af": "Hallo", "pt-BR": "Olá", "pt": "Olá!"}

@@ -195,7 +195,7 @@ def test_the_headers(client: httpx.Client, own: Content) -> None:
         assert not re.search(r"<script(?! src=)", answer.text)
 
 
-def test_news_end_with_the_page_and_with_the_right_to_them(
+def test_updates_end_with_the_page_and_with_the_right_to_them(
     client: httpx.Client, own: Content
 ) -> None:
     sign_in(client, "alice")

@@ -3,11 +3,17 @@
 import select
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 
 class Certificate:
@@ -17,16 +23,20 @@ class Certificate:
         self.name = name
         self.path = directory / "certificate.pem"
         self.key = directory / "key.pem"
-        subprocess.run(
-            [
-                *("openssl", "req", "-x509", "-nodes", "-days", "2"),
-                *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
-                *("-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"),
-                *("-keyout", self.key, "-out", self.path),
-            ],
-            check=True,
-            capture_output=True,
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        yesterday = datetime.now(UTC) - timedelta(days=1)
+        signed = (
+            x509.CertificateBuilder(subject, subject, key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(yesterday)
+            .not_valid_after(yesterday + timedelta(days=3))
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .sign(key, hashes.SHA256())
         )
+        self.path.write_bytes(signed.public_bytes(Encoding.PEM))
+        self.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
     def for_server(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from scripts.packages import installed_by
 from tests.beside import Services
 from tests.catalogue import EXAMPLES, ROOT, Example
 from tests.project.conftest import Checkout
@@ -43,7 +44,8 @@ RUN_BY = {
     r"make verify SERVER=<saved server>": "test_verify_as_the_owner_of_the_key_and_as_nobody",
     r"make run-\S+": "test_run_one_example",
     r"make new NAME=my-api FROM=\S+": "test_a_new_example_deploys_and_keeps_the_contract",
-    r"rsconnect .*": "test_rsconnect_as_it_is_written",
+    r"rsconnect deploy git .*": ("test_from_the_first_commit_to_the_last"),
+    r"rsconnect (?!deploy git ).*": "test_rsconnect_as_it_is_written",
     r"(\.venv/bin/)?local-connect": "test_add_and_details",
     r"\.venv/bin/local-connect -- make deploy": (
         "test_a_deployment_inside_local_connect_is_verified"
@@ -135,7 +137,8 @@ def guids(server: LocalConnect) -> set[str]:
 
 def test_rsconnect_as_it_is_written(checkout: Checkout, server: LocalConnect) -> None:
     """Every one of them, with the placeholders filled in; the first saves the server."""
-    written = [c for page in PAGES for c in commands(page) if c.startswith("rsconnect ")]
+    ours = [pattern for pattern, test in RUN_BY.items() if "as_it_is_written" in test]
+    written = [c for page in PAGES for c in commands(page) if re.fullmatch("|".join(ours), c)]
     add, *deployments = dict.fromkeys(
         command.replace("<saved server>", "mine")
         .replace("https://connect.example.com/", server.url)
@@ -167,8 +170,7 @@ def test_an_example_in_an_environment_of_its_own(tmp_path: Path) -> None:
     """As its README says, by pip. The others differ in their requirements only."""
     example = min(EXAMPLES, key=lambda example: example.packages)
     copy = shutil.copytree(example.path, tmp_path / example.directory)
-    ours = [command for command in commands(copy / "README.md") if "venv" in command]
-    make, install, run = ours
+    make, install, run, *_ = [c for c in commands(copy / "README.md") if "venv" in c]
     for command in (make, install, f"{run.partition(' ')[0]} --app app routes"):
         done = subprocess.run(
             ["sh", "-c", command], cwd=copy, capture_output=True, text=True, check=False
@@ -177,6 +179,10 @@ def test_an_example_in_an_environment_of_its_own(tmp_path: Path) -> None:
     assert example.paths[0] in done.stdout
 
 
+@pytest.mark.skipif(
+    not shutil.which("curl"),
+    reason=f"curl is not installed. What brings it: {installed_by(apt='curl', brew='curl')}",
+)
 @pytest.mark.parametrize(
     "one",
     [
@@ -209,8 +215,9 @@ def test_an_example_answers_as_its_readme_says(
                 ["sh", "-c", f"{filled} --silent --show-error {fail} --noproxy '*'"],
                 capture_output=True,
                 text=True,
-                check=True,
+                check=False,
             )
+            assert got.returncode == 0, f"{one.directory}/README.md: `{command}`\n{got.stderr}"
             json.loads(got.stdout)
     (answer,) = [block for block in blocks(copy / "README.md") if block.startswith("{")]
     assert got.stdout.strip() == answer

@@ -8,6 +8,7 @@ from tests.catalogue import ROOT
 DECIDED_IN_EACH_RUN = {
     "tests/examples/react/conftest.py": "Node.js on the machine",
     "tests/conftest.py": "a browser on the machine, and the services of the examples",
+    "tests/project/test_commands.py": "curl on the machine",
     "tests/project/test_pictures.py": "fontconfig on the machine",
     "tests/targets/connect.py": "content that is open to everyone",
 }

@@ -132,7 +132,7 @@ def test_what_is_untidy_is_taken_with_a_warning(tmp_path: Path, name: str) -> No
     assert {path.name for path in tmp_path.iterdir()} == {"app", "bundle.tar.gz"}
 
 
-def test_all_of_it_at_once(tmp_path: Path) -> None:
+def test_everything_untidy_at_once(tmp_path: Path) -> None:
     manifest = manifest_of({f"old{number}.csv": b"" for number in range(8)} | FILES)
     manifest["files"]["app.py"]["checksum"] = WRONG
     members = [*app(manifest), *(member(f"new\n{number}.csv") for number in range(6))]

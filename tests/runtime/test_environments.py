@@ -93,7 +93,7 @@ def test_files_that_are_included(tmp_path: Path) -> None:
     assert name(tmp_path, "-r base.txt") != before
 
 
-def test_what_is_not_managed_depends_on_the_python_alone(tmp_path: Path) -> None:
+def test_an_environment_that_is_not_managed_depends_on_the_python_alone(tmp_path: Path) -> None:
     unmanaged = manifest(environment={"environment_management": {"python": False}})
     names = {
         environment_name(unmanaged, None, tmp_path / place, python)

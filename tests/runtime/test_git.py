@@ -222,8 +222,8 @@ def test_nobodys_settings_are_used(
         "GIT_ASKPASS": hooks / "askpass",
         "SSH_ASKPASS": hooks / "askpass",
         "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": "core.hooksPath",
-        "GIT_CONFIG_VALUE_0": hooks,
+        "GIT_CONFIG_KEY_0": f"url.{tmp_path}/other.insteadOf",
+        "GIT_CONFIG_VALUE_0": repository,
     }.items():
         monkeypatch.setenv(name, str(value))
     assert fetched(tmp_path, repository)[1]["app.py"] == "one"

@@ -12,15 +12,15 @@ from uv import find_uv_bin
 
 
 def environment(
-    requirements: Path, cache: Path, *, resolution: str = "highest", compiled: bool = True
+    requirements: Path, cache: Path, *, resolution: str = "highest", compiled: bool = False
 ) -> Path:
     """The interpreter of an environment with these requirements.
 
     It may be called by several processes at once: one builds, the others wait. With `compiled` all
-    of it is compiled at once, for processes that start many times and write no bytecode.
+    of it is compiled at once, for processes that write no bytecode; others compile what they read.
     """
     key = hashlib.sha256()
-    for part in (sys.version, sys.base_prefix, resolution):
+    for part in (sys.version, sys.base_prefix, resolution, str(compiled)):
         key.update(part.encode() + b"\0")
     key.update(requirements.read_bytes())
     directory = cache / key.hexdigest()[:16]

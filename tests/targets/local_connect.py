@@ -130,7 +130,7 @@ class LocalConnect(Target):
         done = subprocess.run(
             ["sh", "-c", example.release_command],
             cwd=directory,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **variables, "PATH": path},
+            env={**os.environ, **variables, "PATH": path},
             capture_output=True,
             text=True,
             check=False,

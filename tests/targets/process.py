@@ -94,7 +94,7 @@ class Process(Target):
             process = subprocess.Popen(
                 [python, SERVE, directory, example.entrypoint, *mounts, "--scheme", scheme],
                 cwd=cwd or directory,
-                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **variables, **(env or {})},
+                env={**os.environ, **variables, **(env or {})},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stack.enter_context(log.open("wb")),

@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def python(pytestconfig: pytest.Config) -> Path:
     """An interpreter that has what the example requires."""
     cache = Path(pytestconfig.cache.mkdir("environments"))
-    return environment(EXAMPLE.path / "requirements.txt", cache)
+    return environment(EXAMPLE.path / "requirements.txt", cache, compiled=True)
 
 
 class Initialize:

@@ -75,7 +75,7 @@ def test_a_slow_database_keeps_nobody_waiting_for_long(behind: Content, proxy: P
     eventually(lambda: answers(behind))
 
 
-def test_who_asks_first_at_once_shares_a_session_and_what_is_prepared(
+def test_first_visitors_at_once_share_a_session_and_prepared_statements(
     behind: Content, proxy: Proxy
 ) -> None:
     with ThreadPoolExecutor(16) as visitors:
@@ -242,7 +242,7 @@ def test_settings_of_a_file_and_of_the_environment_before_it(python: Path, tmp_p
     ],
     ids=["both", "half"],
 )
-def test_settings_that_cannot_be_meant_stop_the_start(
+def test_contradictory_settings_stop_the_start(
     alone: Process, variables: dict[str, str], named: tuple[str, ...]
 ) -> None:
     with pytest.raises(DidNotStartError) as failed:

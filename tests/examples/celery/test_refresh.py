@@ -50,14 +50,14 @@ def test_a_source_without_versions_is_told_by_what_it_sends(stack: Stack, source
     assert stack.texts() == {"en": "Hey"}
 
 
-def test_what_was_dropped_is_gone(stack: Stack, source: Source) -> None:
+def test_a_greeting_that_the_source_dropped_is_gone(stack: Stack, source: Source) -> None:
     source.has({"de": "Servus"}, "3")
     stack.refreshed()
     assert stack.texts() == {"de": "Servus"}
     assert stack.api.get("greetings/en").status_code == 404
 
 
-def test_while_one_runs_it_is_the_same_task(stack: Stack, source: Source) -> None:
+def test_a_request_during_a_refresh_is_told_of_the_same_task(stack: Stack, source: Source) -> None:
     source.pause = 0.7
     source.is_asked.clear()
     task = stack.request()
@@ -69,7 +69,7 @@ def test_while_one_runs_it_is_the_same_task(stack: Stack, source: Source) -> Non
     assert stack.request() != task
 
 
-def test_progress_is_told(stack: Stack, source: Source) -> None:
+def test_a_task_tells_of_its_progress(stack: Stack, source: Source) -> None:
     """Every state that the task goes through, as Valkey's clients are told of them."""
     source.has({f"x-{number}": "Hello" for number in range(1200)}, "many")
     with stack.redis.pubsub() as told:
@@ -150,7 +150,7 @@ def test_a_source_that_comes_back_meanwhile(stack: Stack, source: Source) -> Non
     assert stack.texts() == {"en": "Here again"}
 
 
-def test_no_reader_sees_a_mixture(stack: Stack, source: Source) -> None:
+def test_no_reader_sees_a_mixture_of_two_versions(stack: Stack, source: Source) -> None:
     """50 readers during 200 swaps or more: whoever reads, reads one version whole."""
     # they are written in two batches
     languages = [f"x-{number}" for number in range(501)]

@@ -76,7 +76,8 @@ def python(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
     requirements = tmp_path_factory.mktemp("requirements") / "requirements.txt"
     own = (REACT.path / "requirements.txt").read_text("utf-8")
     requirements.write_text(f"{own}pytest>=9,<10\n", "utf-8")
-    return environment(requirements, Path(pytestconfig.cache.mkdir("environments")))
+    cache = Path(pytestconfig.cache.mkdir("environments"))
+    return environment(requirements, cache, compiled=True)
 
 
 @pytest.fixture(scope="session")

@@ -236,7 +236,7 @@ def test_narrow_and_dark(as_alice: Callable[..., Visit], scheme: str) -> None:
     assert (background == "rgb(255, 255, 255)") == (scheme == "light")
 
 
-def test_slow(as_alice: Callable[..., Visit]) -> None:
+def test_loading_slowly(as_alice: Callable[..., Visit]) -> None:
     held: list[Route] = []
     visit = as_alice()
     visit.context.route(f"{visit.url}api_1_0/**", lambda route: held.append(route))
@@ -255,7 +255,7 @@ def test_slow(as_alice: Callable[..., Visit]) -> None:
 
 
 @pytest.mark.parametrize("path", ["user", "companies", "get_company/3", "finance/3"])
-def test_failing_and_another_try(as_alice: Callable[..., Visit], path: str) -> None:
+def test_an_error_and_another_try(as_alice: Callable[..., Visit], path: str) -> None:
     visit = as_alice()
     away = {"message": "The database does not answer. Try again."}
     visit.answers(path, 503, json=away)
@@ -272,7 +272,7 @@ def test_failing_and_another_try(as_alice: Callable[..., Visit], path: str) -> N
     expect(page.get_by_role("main")).to_be_focused()
 
 
-def test_empty(as_alice: Callable[..., Visit]) -> None:
+def test_no_companies(as_alice: Callable[..., Visit]) -> None:
     visit = as_alice()
     visit.answers("finance/3", json={"items": []})
     page = visit.open()

@@ -1,0 +1,95 @@
+"""`local-connect report`: what it tells of a fault, and what it never does."""
+
+import secrets
+from pathlib import Path
+
+import pytest
+
+from local_connect.report import without_secrets
+from tests.publishing import archive_of, create, deploy, upload
+from tests.servers import LocalConnect, run
+
+#: prints what it should not, and does not start
+LEAKS = """
+import os, pathlib
+print("warehouse:", os.environ["WAREHOUSE"], "as", os.environ["CONNECT_API_KEY"])
+print("postgresql://me:hunter2@db.example.com/things for jose@example.com")
+print("home is", pathlib.Path.home(), "and COLOUR is", os.environ["COLOUR"])
+raise RuntimeError("no table")
+"""
+
+USERS = """
+[[users]]
+username = "maria"
+user_role = "administrator"
+[users.credentials]
+Warehouse = "of-the-users-file"
+Buckets = {accessKeyId = "AKIA-of-the-users-file", secretAccessKey = "secret-of-the-users-file"}
+"""
+
+
+def test_it_tells_what_failed_and_no_secret(server: LocalConnect, tmp_path: Path) -> None:
+    users = tmp_path / "users.toml"
+    users.write_text(USERS, "utf-8")
+    content = create(server)
+    variables = [
+        {"name": "WAREHOUSE", "value": "hunter3-and-of-the-users-file"},
+        {"name": "COLOUR", "value": "red"},
+    ]
+    server.request("PATCH", f"{content.api}/environment", json=variables).raise_for_status()
+    deploy(content, upload(content, archive_of({"app.py": LEAKS.encode()})))
+
+    done = run(server.data, "--users", str(users), "report")
+    assert done.returncode == 0, done.stderr
+    assert "Look through it before you send it" in done.stderr
+    said = done.stdout
+    for told in (
+        "local-connect 0.",
+        "rsconnect-python 1.",
+        "port = 0",
+        f"Content {content.item['name']} (python-api, acl)",
+        "variables: COLOUR, WAREHOUSE",
+        "Last deploy, of bundle ",
+        "RuntimeError: no table",
+        "warehouse: <value of WAREHOUSE> as <key>",
+        "postgresql://<secret>@db.example.com/things for <e-mail>",
+        "COLOUR is red",
+    ):
+        assert told in said
+    kept = [user.api_key for user in server.users.values()]
+    for secret in (*kept, "hunter", "of-the-users-file", "jose", str(Path.home())):
+        assert secret not in said
+
+
+def test_without_data_it_says_where_to_look(tmp_path: Path) -> None:
+    done = run(tmp_path / "nothing", "report")
+    assert done.returncode == 0, done.stderr
+    assert f"There is no data in {tmp_path}/nothing: local-connect --data DIR report" in done.stdout
+    assert not (tmp_path / "nothing").exists()
+
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "local-connect.db").write_text("no database")
+    done = run(tmp_path / "broken", "report")
+    assert done.returncode == 0, done.stderr
+    assert "The database cannot be read: file is not a database." in done.stdout
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("Authorization: Key abc", "Authorization: Key <secret>"),
+        ("Authorization: abc", "Authorization: <secret>"),
+        ("https://me:secret@example.com/", "https://<secret>@example.com/"),
+        ("PASSWORD=abc done", "PASSWORD=<secret> done"),
+        ("{'api_key': 'abc'}", "{'api_key': <secret>"),
+        ("DB_TOKEN: abc", "DB_TOKEN: <secret>"),
+        (f"as {secrets.token_hex(16)}, by {secrets.token_urlsafe(32)}", "as <key>, by <key>"),
+        ("ask jose@example.com", "ask <e-mail>"),
+        (f"{Path.home()}/app.py and {Path.home()}", "~/app.py and ~"),
+        ("part and whole part", "<a> and <b>"),
+        ("a keyboard, the tokens of it", "a keyboard, the tokens of it"),
+    ],
+)
+def test_what_looks_like_a_secret_is_taken_out(text: str, left: str) -> None:
+    assert without_secrets(text, {"part": "a", "whole part": "b"}) == left
