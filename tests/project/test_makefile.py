@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from local_connect.client.rsconnect import plain
 from scripts.services import load, missing
 from tests.beside import Services
 from tests.catalogue import EXAMPLES, Example
@@ -136,9 +137,15 @@ def test_one_failing_deployment_does_not_stop_the_others(
     assert done.returncode != 0
     assert f"{broken} | NOT DEPLOYED" in done.stdout
     assert "broken on purpose" in done.stdout
+    # of the others a line for each step, and nothing of what rsconnect says of a manifest
+    assert "Creating lockfile" not in "".join(
+        line for line in done.stdout.splitlines() if not line.startswith(broken)
+    )
+    assert "manifest.json" not in done.stdout
     assert set(others) <= set(names(server, "admin"))
     for other in others:
         assert f"{other} | NOT DEPLOYED" not in done.stdout
+        assert f"{other} | live, " in done.stdout
 
     done = checkout.run("make", "verify", "SERVER=here", f"ARGS=-k {broken}")
     assert done.returncode != 0
@@ -297,8 +304,9 @@ def gallery(
                 assert f"{example.directory} | LEFT OUT: " in terminal.text
                 continue
             assert example.title in terminal.text
-            if example.release_command:
-                assert f"{example.directory} | {example.release_command}" in terminal.text
+            # none of what was said of it
+            assert f"{example.directory} | " not in terminal.text
+            assert re.search(rf"{example.directory} +live, ", plain(terminal.text))
         if not missing("valkey"):
             refresh(terminal.text)
         terminal.interrupt()
