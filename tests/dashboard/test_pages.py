@@ -224,6 +224,8 @@ def test_a_repository_and_what_is_new_in_it(
     look = section.get_by_role("button", name="Look now")
     look.click()
     expect(page.get_by_role("log")).to_contain_text(f"Commit {first}")
+    # it is live before it has ended
+    expect(page.locator("section")).to_contain_text("Done.")
     badge(page, "live")
     page.goto(address(content))
     expect(section).to_contain_text(first[:10])
