@@ -425,8 +425,9 @@ def _to_change_first(directory: Path) -> Iterator[str]:
 
 
 def _renamed(text: str, source: str, name: str) -> str:
-    text = _PICTURE.sub("", text)
-    return text.replace(source, name).replace(catalogue()[source]["title"], name)
+    # at once: the title of one that was made so is the name of its directory
+    named = "|".join(map(re.escape, (catalogue()[source]["title"], source)))
+    return re.sub(named, name, _PICTURE.sub("", text))
 
 
 def manifests() -> None:

@@ -125,6 +125,10 @@ def test_call_it(page: Page, own: Content) -> None:
     assert json.loads(done.stdout)["who"] == "alice"
     section.get_by_role("button", name="Hide key").click()
     expect(section).not_to_contain_text(key)
+    hits = own.server.get("/__api__/v1/instrumentation/content/hits").json()
+    found = sum(hit["content_guid"] == own.guid for hit in hits)
+    page.reload()
+    expect(section).to_contain_text(f"{found} hits on record." if found > 1 else "1 hit on record.")
 
 
 def test_a_copied_command_is_whole(page: Page, own: Content) -> None:
