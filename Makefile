@@ -5,6 +5,7 @@ PORT ?= 3939
 SERVER ?=
 NEW ?=
 ARGS ?=
+VERBOSE ?=
 # not from the environment, where others have a NAME
 NAME :=
 FROM :=
@@ -20,6 +21,7 @@ EXAMPLES := $(shell sed -n 's/^\[\(.*\)\]$$/\1/p' gallery.toml)
 
 export RSCONNECT_DISABLE_VERSION_CHECK := 1
 export UV_PYTHON_DOWNLOADS := never
+export VERBOSE
 # with it, each of the many Pythons that run here would compile all that it reads
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -29,7 +31,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 help: ## this list
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
-		awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+		awk -F'|' '{ printf "  make %-13s %s\n", $$1, $$2 }'
 	@echo
 	@echo "Examples:" $(EXAMPLES)
 

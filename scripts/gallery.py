@@ -14,6 +14,7 @@ import tomllib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from typing import Any
 from local_connect.client.rsconnect import plain
 from scripts import services
 from scripts.connect import FROM_ENVIRONMENT, Server, ServerError, connected, find_server
+from scripts.progress import Progress
 from scripts.services.keeper import kept
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -72,9 +74,9 @@ def deploy(
     name: str,
     *,
     new: bool,
-    prepare: Callable[[str], Mapping[str, str]] | None = None,
+    prepare: Callable[[str, Progress], Mapping[str, str]] | None = None,
 ) -> list[str]:
-    """Deploy examples by the real rsconnect, some at a time, each line behind the example's name.
+    """Deploy examples by the real rsconnect, some at a time, and tell how far each is.
 
     `prepare` is called with each example before it is deployed, and gives the variables that it
     finds its services by, or raises `Unavailable` where it is to be left out; without it they are
@@ -84,18 +86,21 @@ def deploy(
     where, owner_guid = say_where(name)
 
     def work(example: str) -> int | None:
+        progress.begin(example)
         try:
-            variables = (prepare or _given)(example)
+            variables = (prepare or _given)(example, progress)
+            _deploy(example, where, owner_guid, progress, name=name, new=new, variables=variables)
         except services.Unavailable as error:
-            _say(example, f"LEFT OUT: {error}")
+            progress.leave_out(example, str(error))
             return None
-        except Refused as error:
-            _say(example, f"NOT DEPLOYED: {error}")
+        except (Refused, ServerError) as error:
+            progress.fail(example, str(error))
             return 1
-        return _deploy(example, where, owner_guid, name=name, new=new, variables=variables)
+        progress.end(example, "live")
+        return 0
 
     examples = list(examples)
-    with ThreadPoolExecutor(AT_A_TIME) as clients:
+    with Progress(examples) as progress, ThreadPoolExecutor(AT_A_TIME) as clients:
         try:
             statuses = dict(zip(examples, clients.map(work, examples), strict=True))
         except BaseException:
@@ -107,14 +112,14 @@ def deploy(
     return there
 
 
-def _given(example: str) -> dict[str, str]:
+def _given(example: str, progress: Progress) -> dict[str, str]:
     """What this process's environment says of the services that the example stands on."""
     variables: dict[str, str] = {}
     for service in catalogue()[example].get("services", ()):
         given = services.given(service)
         if not given:
             needed = services.load(service).VARIABLES[0]
-            _say(
+            progress.note(
                 example,
                 f"{needed} is not set, so it is deployed without {service}, and answers 503. "
                 f"To give it one: {needed}=<where it is> make deploy-{example}",
@@ -127,12 +132,13 @@ def _deploy(
     example: str,
     where: Server,
     owner_guid: str,
+    progress: Progress,
     *,
     name: str,
     new: bool,
     variables: Mapping[str, str],
-) -> int:
-    """Deploy one example to its content; the status of rsconnect.
+) -> None:
+    """Deploy one example to its content; raise `ServerError` or `Refused` where that fails.
 
     The caller's content of the example's name is updated, and made first where there is
     none, so that a fresh checkout does not make a second. rsconnect's own choice of a name
@@ -143,16 +149,12 @@ def _deploy(
     if new:
         content = ["--new"]
     else:
-        try:
-            with connected(where) as client:
-                found = client.find(owner_guid, example) or client.create(example, about["title"])
-        except ServerError as error:
-            _say(example, f"NOT DEPLOYED: {error}")
-            return 1
+        with connected(where) as client:
+            found = client.find(owner_guid, example) or client.create(example, about["title"])
         content = ["--app-id", found["guid"]]
     target = ["--name", name] if name else []
     status = _rsconnect(
-        example,
+        partial(progress.hear, example),
         *("deploy", "api", *target),
         *("--entrypoint", about["entrypoint"]),
         *_excluded(about),
@@ -163,8 +165,7 @@ def _deploy(
         variables=variables,
     )
     if status:
-        _say(example, f"NOT DEPLOYED: rsconnect ended with status {status}.")
-    return status
+        raise Refused(f"rsconnect ended with status {status}.")
 
 
 def _excluded(about: Mapping[str, Any]) -> list[str]:
@@ -172,14 +173,25 @@ def _excluded(about: Mapping[str, Any]) -> list[str]:
     return [option for pattern in about.get("exclude", ()) for option in ("--exclude", pattern)]
 
 
-def _rsconnect(example: str, *arguments: str, variables: Mapping[str, str]) -> int:
-    """Run rsconnect, and print what it prints behind the example's name; its status."""
+def _rsconnect(hear: Callable[[str], None], *arguments: str, variables: Mapping[str, str]) -> int:
+    """Run rsconnect, and hear each line that it prints; its status."""
     environment = {**os.environ, **variables, "PYTHONUNBUFFERED": "1"}
     if "--name" in arguments:
         for variable in FROM_ENVIRONMENT:
             environment.pop(variable, None)
+    return _heard(hear, [RSCONNECT, *arguments], environment)
+
+
+def _heard(
+    hear: Callable[[str], None],
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    cwd: Path | None = None,
+) -> int:
+    """Run a command, and hear each line that it prints; its status."""
     with subprocess.Popen(
-        [RSCONNECT, *arguments],
+        command,
+        cwd=cwd,
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -189,13 +201,8 @@ def _rsconnect(example: str, *arguments: str, variables: Mapping[str, str]) -> i
     ) as process:
         assert process.stdout is not None  # noqa: S101 (it is a pipe, by the call above)
         for line in process.stdout:
-            _say(example, plain(line.rstrip()))
+            hear(plain(line.rstrip()))
     return process.returncode
-
-
-def _say(example: str, line: str) -> None:
-    """Print one line, whole, whoever else prints."""
-    print(f"{example} | {line}\n", end="", flush=True)
 
 
 def up() -> None:
@@ -205,21 +212,22 @@ def up() -> None:
     """
     examples = catalogue()
     with ExitStack() as stack, ThreadPoolExecutor() as starting:
+        logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gallery-")))
         # side by side, while what needs none of them is deployed
         started = {
             service: starting.submit(stack.enter_context, services.running([service]))
             for service in dict.fromkeys(_services(examples))
         }
 
-        def prepare(example: str) -> dict[str, str]:
+        def prepare(example: str, progress: Progress) -> dict[str, str]:
             variables: dict[str, str] = {}
             for service in _services([example]):
                 variables |= started[service].result()
-            release(example, variables)
-            stack.enter_context(beside(example, variables))
+            release(example, variables, partial(progress.hear, example))
+            stack.enter_context(beside(example, variables, log=logs / f"{example}.log"))
             return variables
 
-        show(deploy(examples, "", new=False, prepare=prepare))
+        show(deploy(examples, "", new=False, prepare=prepare), logs)
 
 
 def _services(examples: Iterable[str]) -> Iterator[str]:
@@ -240,7 +248,7 @@ def run(example: str, arguments: Sequence[str]) -> int:
         command = ["flask", "--app", "app", "run", "--debug", *arguments]
     with ExitStack() as stack:
         variables = stack.enter_context(services.running(_services([example])))
-        release(example, variables)
+        release(example, variables, print)
         stack.enter_context(beside(example, variables))
         process = subprocess.Popen(
             [*_inside(), *command], cwd=ROOT / example, env={**os.environ, **variables}
@@ -255,8 +263,13 @@ def run(example: str, arguments: Sequence[str]) -> int:
 
 
 @contextmanager
-def beside(example: str, variables: Mapping[str, str]) -> Iterator[None]:
-    """What an example's `Procfile` has besides `web` and `release`, until the end."""
+def beside(
+    example: str, variables: Mapping[str, str], *, log: Path | None = None
+) -> Iterator[None]:
+    """What an example's `Procfile` has besides `web` and `release`, until the end.
+
+    It prints to the file `log`, else where this process does.
+    """
     names = [name for name in _procfile(example) if name not in ("web", "release")]
     if not names:
         yield
@@ -265,27 +278,29 @@ def beside(example: str, variables: Mapping[str, str]) -> Iterator[None]:
         [*_inside(), HONCHO, "start", *names],
         cwd=ROOT / example,
         env={**os.environ, **variables, "PYTHONUNBUFFERED": "1"},
+        log=log,
     ):
         yield
 
 
-def release(example: str, variables: Mapping[str, str]) -> None:
+def release(example: str, variables: Mapping[str, str], hear: Callable[[str], None]) -> None:
     """Run what an example's `Procfile` calls `release` to its end, as is done before it goes live.
 
-    Raises `Refused` where it fails.
+    `hear` is called with the command, and with each line that it prints. Raises `Refused` where it
+    fails.
     """
     command = _procfile(example).get("release")
     if command is None:
         return
-    _say(example, command)
-    done = subprocess.run(
+    hear(command)
+    status = _heard(
+        hear,
         [*_inside(), "sh", "-c", command],
-        cwd=ROOT / example,
-        env={**os.environ, **variables},
-        check=False,
+        {**os.environ, **variables, "PYTHONUNBUFFERED": "1"},
+        ROOT / example,
     )
-    if done.returncode:
-        raise Refused(f"{example}: `{command}` ended with status {done.returncode}.")
+    if status:
+        raise Refused(f"{example}: `{command}` ended with status {status}.")
 
 
 def _procfile(example: str) -> dict[str, str]:
@@ -301,10 +316,11 @@ def _inside() -> list[str]:
     return [UV, "run", "--quiet", "--isolated", "--no-project", *requirements, "--"]
 
 
-def show(examples: Collection[str]) -> None:
+def show(examples: Collection[str], logs: Path) -> None:
     """Open these examples to everyone, print where they are, and wait for Ctrl-C.
 
-    Those that act for whoever is signed in get their integrations, and are open to all of these.
+    What runs beside them prints to files in `logs`. Those that act for whoever is signed in get
+    their integrations, and are open to all of these.
     """
     where = find_server("")
     print()
@@ -326,11 +342,13 @@ def show(examples: Collection[str]) -> None:
             for kind in ("page", "console", "list", "hello"):
                 if kind in about:
                     print(f"  {kind:<8} {where.url}/content/{content['guid']}/{about[kind]}")
+            if (log := logs / f"{example}.log").exists():
+                print(f"  {'log':<8} {log}, of what runs beside it")
             print()
-    print("They are open to everyone, but where it says so. See them in a browser or by a key:")
-    print(f"  {where.url}/connect/")
+    print("They are open to everyone, but where it says so. By a key, from a shell:")
     print(f"  curl -H 'Authorization: Key {where.api_key}' <address>")
     print()
+    print(f"Click here first: {where.url}/connect/ has them all, and each as each visitor sees it.")
     print("Ctrl-C ends it.", flush=True)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit(0))
@@ -407,8 +425,9 @@ def _to_change_first(directory: Path) -> Iterator[str]:
 
 
 def _renamed(text: str, source: str, name: str) -> str:
-    text = _PICTURE.sub("", text)
-    return text.replace(source, name).replace(catalogue()[source]["title"], name)
+    # at once: the title of one that was made so is the name of its directory
+    named = "|".join(map(re.escape, (catalogue()[source]["title"], source)))
+    return re.sub(named, name, _PICTURE.sub("", text))
 
 
 def manifests() -> None:

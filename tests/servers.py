@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from local_connect.testing import User
 
@@ -166,11 +167,14 @@ def output_file(data: Path) -> Path:
 
 def content_processes(data: Path) -> list[str]:
     """Whatever runs by an environment of this data directory."""
-    listing = subprocess.run(
-        ["ps", "-A", "-ww", "-o", "pid=,stat=,command="], capture_output=True, text=True, check=True
-    )
-    ours = str(data.resolve() / "environments")
-    return [line for line in listing.stdout.splitlines() if ours in line]
+    return processes_that_name(str(data.resolve() / "environments"))
+
+
+def processes_that_name(directory: str) -> list[str]:
+    """The process number and the command line of whatever has the directory in that."""
+    running = psutil.process_iter(["pid", "cmdline"])
+    lines = (f"{each.info['pid']} {' '.join(each.info['cmdline'] or ())}" for each in running)
+    return [line for line in lines if directory in line]
 
 
 def wait_until_none_is_left(data: Path) -> None:

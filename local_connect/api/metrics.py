@@ -7,9 +7,13 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 from sqlalchemy import select
 
@@ -23,7 +27,7 @@ routes = web.RouteTableDef()
 @routes.get("/metrics")
 async def metrics(request: web.Request) -> web.Response:
     """For whoever reaches the server: it needs no key, as on Connect."""
-    registry = CollectorRegistry(auto_describe=False)
+    registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     registry.register(_Connect(services(request)))
     return web.Response(

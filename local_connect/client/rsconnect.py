@@ -82,16 +82,20 @@ async def deploy(
     api_key: str,
     home: Path,
     on_line: Callable[[str], None],
+    variables: Mapping[str, str] | None = None,
 ) -> tuple[int, str]:
     """Run `rsconnect deploy <kind>` to its end, for content that is there: its status, its words.
 
-    `on_line` gets each line as it comes. The kind `manifest` takes the directory's manifest.json.
+    `on_line` gets each line as it comes; `variables` are further ones for rsconnect. The kind
+    `manifest` takes the directory's manifest.json.
     """
     process = await asyncio.create_subprocess_exec(
         *(find(), "deploy", kind, "--app-id", guid),
         *(("--entrypoint", entrypoint) if entrypoint else ()),
         str(directory / "manifest.json" if kind == "manifest" else directory),
-        env=environment(home, {"CONNECT_SERVER": url, "CONNECT_API_KEY": api_key}),
+        env=environment(
+            home, {"CONNECT_SERVER": url, "CONNECT_API_KEY": api_key, **(variables or {})}
+        ),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -6,6 +6,7 @@ role; and everyone tries three of them by every access type, which shows that th
 by their own records, groups and access list.
 """
 
+import re
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import pytest
 
 from tests.access.conftest import ECHO, create, deploy, permit, refusal, share, upload
 from tests.access.people import ROLES
+from tests.catalogue import api_routes
 from tests.deployed import Content
 
 ACCESS_TYPES = ("all", "logged_in", "acl")
@@ -154,6 +156,29 @@ def check(content: Content, name: str, who: str, access_type: str) -> None:
     else:
         refusal(answer, expected)
         assert content.item == before
+
+
+#: what whoever may see content may ask of it; all else is for those who may change it
+FOR_VIEWERS = {
+    *(("GET", path) for path in ("", "/lockfile", "/packages", "/tags", "/vanity")),
+    *(("GET", path) for path in ("/permissions", "/permissions/{id}")),
+    ("GET", "/oauth/integrations/associations"),
+}
+
+
+def test_every_route_asks_for_a_role(shared: dict[str, Content]) -> None:
+    """Those that no action is of, too: a new one is for those who may change the content."""
+    content = shared["acl"]
+    start = "/__api__/v1/content/{guid}"
+    paths = [(m, path.removeprefix(start)) for m, path in api_routes() if path.startswith(start)]
+    assert set(paths) > FOR_VIEWERS
+    for method, path in paths:
+        asked = content.api + re.sub(r"\{\w+\}", "1", path)
+        outsider = content.server.request(method, asked, user="erin", json={})
+        assert "no such content" in refusal(outsider, 404), (method, path)
+        viewer = content.server.request(method, asked, user="carol", json={})
+        refused = viewer.status_code == 403
+        assert refused is ((method, path) not in FOR_VIEWERS), (method, path, viewer.text)
 
 
 TOLD = {

@@ -9,6 +9,7 @@ import httpx
 
 from tests.catalogue import ROOT
 from tests.newcomers import Newcomer
+from tests.servers import processes_that_name
 
 #: seconds in which what is to happen by itself has happened
 PATIENCE = 60
@@ -249,14 +250,6 @@ def test_killed(newcomer: Newcomer) -> None:
         session.send_signal(signal.SIGKILL)
         session.wait()
     deadline = time.monotonic() + PATIENCE
-    while server_processes(directory):
-        assert time.monotonic() < deadline, server_processes(directory)
+    while processes_that_name(directory):
+        assert time.monotonic() < deadline, processes_that_name(directory)
         time.sleep(0.05)
-
-
-def server_processes(directory: str) -> list[str]:
-    """Whatever runs in this directory: the server, its content, its command."""
-    listing = subprocess.run(
-        ["ps", "-A", "-ww", "-o", "pid=,command="], capture_output=True, text=True, check=True
-    )
-    return [line for line in listing.stdout.splitlines() if directory in line]

@@ -1,9 +1,7 @@
 """`local-connect --watch`: edit and look."""
 
 import os
-import pty
 import re
-import select
 import shutil
 import signal
 import subprocess
@@ -15,6 +13,7 @@ import httpx
 
 from tests.newcomers import APP, Newcomer
 from tests.servers import wait_until_none_is_left
+from tests.terminals import on_a_terminal
 
 #: seconds in which what is to happen by itself has happened
 PATIENCE = 120
@@ -152,24 +151,16 @@ def test_on_a_terminal(newcomer: Newcomer) -> None:
     Of an ASGI app, which any other kind of deployment would refuse.
     """
     newcomer.write("my-api/app.py", ASGI)
-    child, terminal = pty.fork()
-    if child == 0:
-        os.chdir(newcomer.api)
-        command = ["local-connect", "--port", "0", "--watch", ".", "--watch-kind", "fastapi"]
-        os.execve(newcomer.bin / command[0], command, newcomer.environment)  # noqa: S606
-    printed = b""
-    try:
-        printed = read(terminal, b": deployed in ")
-        os.write(terminal, b"\x03")
-        printed += read(terminal)
-    except BaseException:
-        os.kill(child, signal.SIGKILL)
-        raise
-    finally:
-        _, status = os.waitpid(child, 0)
-        os.close(terminal)
-    text = printed.decode()
-    assert os.waitstatus_to_exitcode(status) == 0, text
+    with on_a_terminal(
+        *(newcomer.bin / "local-connect", "--port", "0", "--watch", ".", "--watch-kind", "fastapi"),
+        directory=newcomer.api,
+        environment=newcomer.environment,
+    ) as terminal:
+        terminal.read(until=": deployed in ")
+        terminal.interrupt()
+        terminal.read()
+    text = terminal.text
+    assert terminal.status == 0, text
     # written over: what rsconnect says meanwhile; green: how it ended
     assert "\r\x1b[Kmy-api: Building FastAPI application..." in text
     assert "\x1b[32mmy-api: deployed in " in text
@@ -189,20 +180,3 @@ def test_it_takes_no_command(newcomer: Newcomer) -> None:
 
 def look(address: str) -> httpx.Response:
     return httpx.get(f"{address}hello", trust_env=False)
-
-
-def read(terminal: int, wanted: bytes | None = None) -> bytes:
-    """What is printed on a terminal until this, or to the end."""
-    printed = b""
-    deadline = time.monotonic() + PATIENCE
-    while wanted is None or wanted not in printed:
-        assert time.monotonic() < deadline, printed.decode()
-        if select.select([terminal], [], [], 1)[0]:
-            try:
-                chunk = os.read(terminal, 1 << 16)
-            except OSError:
-                return printed
-            if not chunk:
-                return printed
-            printed += chunk
-    return printed

@@ -1,11 +1,13 @@
 """What is kept of a request, and what is shown of it, in memory."""
 
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from multidict import CIMultiDict
 
 from local_connect.errors import BadRequest, NotFound
+from local_connect.gateway.headers import place
 from local_connect.gateway.inspection import HIDDEN, Inspector
 from local_connect.gateway.recorder import BODY_BYTES, KEPT, Recorder, Recording
 from local_connect.records.store import User
@@ -131,6 +133,25 @@ def test_a_body_that_is_no_text(recorder: Recorder, inspector: Inspector) -> Non
     described = inspector.describe(one)
     assert set(described["body"]) == {"e", "é"}
     assert described["request_bytes"] == 1 + 2 * BODY_BYTES
+
+
+@pytest.mark.parametrize(
+    ("mode", "mount"),
+    [
+        ("python-api", {"served by": "WSGI", "SCRIPT_NAME": "/mount", "PATH_INFO": "/a b"}),
+        ("python-fastapi", {"served by": "ASGI", "root_path": "/mount", "client": "10.0.0.1:5"}),
+    ],
+)
+def test_where_the_app_is_told_to_be(
+    recorder: Recorder, inspector: Inspector, mode: str, mount: dict[str, str]
+) -> None:
+    one = record(recorder, "/a%20b?c")
+    assert inspector.describe(one)["mount"] == {}
+    one.headers = list(place("http://here", "guid", "/mount", "10.0.0.1", "5"))
+    one.ask(cast(Any, SimpleNamespace(is_asgi=mode == "python-fastapi", bundle_id=1)))
+    told = inspector.describe(one)["mount"]
+    assert told.items() >= mount.items()
+    assert "X-Local-Connect-Environ" not in dict(inspector.describe(one)["received"])
 
 
 def test_why_a_header_is_dropped_or_kept_back(recorder: Recorder, inspector: Inspector) -> None:

@@ -1,9 +1,7 @@
 """The Makefile's targets, typed as a newcomer would."""
 
 import os
-import pty
 import re
-import select
 import shutil
 import signal
 import subprocess
@@ -14,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from local_connect.client.rsconnect import plain
 from scripts.services import load, missing
 from tests.beside import Services
 from tests.catalogue import EXAMPLES, Example
@@ -21,6 +20,7 @@ from tests.deployed import Content
 from tests.project.conftest import Checkout
 from tests.rsconnect_cli import rsconnect
 from tests.servers import LocalConnect
+from tests.terminals import on_a_terminal
 
 DIRECTORIES = [example.directory for example in EXAMPLES]
 PATIENCE = 120
@@ -137,9 +137,15 @@ def test_one_failing_deployment_does_not_stop_the_others(
     assert done.returncode != 0
     assert f"{broken} | NOT DEPLOYED" in done.stdout
     assert "broken on purpose" in done.stdout
+    # of the others a line for each step, and nothing of what rsconnect says of a manifest
+    assert "Creating lockfile" not in "".join(
+        line for line in done.stdout.splitlines() if not line.startswith(broken)
+    )
+    assert "manifest.json" not in done.stdout
     assert set(others) <= set(names(server, "admin"))
     for other in others:
         assert f"{other} | NOT DEPLOYED" not in done.stdout
+        assert f"{other} | live, " in done.stdout
 
     done = checkout.run("make", "verify", "SERVER=here", f"ARGS=-k {broken}")
     assert done.returncode != 0
@@ -274,60 +280,42 @@ def gallery(
     checkout: Checkout, variables: Mapping[str, str], examples: Sequence[Example]
 ) -> list[str]:
     """Run `make gallery`, visit each address that it prints, and Ctrl-C; their paths."""
-    child, terminal = pty.fork()
-    if child == 0:
-        os.chdir(checkout.directory)
-        environment = {**checkout.environment, **variables}
-        os.execvpe("make", ["make", "gallery", "PORT=0"], environment)  # noqa: S606
-    printed = b""
-    deadline = time.monotonic() + PATIENCE
-
-    def read_until(wanted: bytes) -> None:
-        nonlocal printed
-        while wanted not in printed:
-            assert time.monotonic() < deadline, printed.decode()
-            if select.select([terminal], [], [], 1)[0]:
-                try:
-                    chunk = os.read(terminal, 1 << 16)
-                except OSError:
-                    chunk = b""
-                if not chunk:
-                    return
-                printed += chunk
-
-    try:
-        read_until(b"Ctrl-C ends it.")
+    with on_a_terminal(
+        *("make", "gallery", "PORT=0"),
+        directory=checkout.directory,
+        environment={**checkout.environment, **variables},
+    ) as terminal:
+        terminal.read(until="Ctrl-C ends it.")
         found = re.findall(
-            r"^  (?:page|console|list|hello) +(http\S+)", printed.decode(), re.MULTILINE
+            r"^  (?:page|console|list|hello) +(http\S+)", terminal.text, re.MULTILINE
         )
         answers = [httpx.get(url, trust_env=False) for url in found]
         closed = [answer for answer in answers if answer.status_code != 200]
         # what acts for its visitors is not for those who are not signed in
         assert [answer.status_code for answer in closed] == [
             401 for example in examples if example.integrations
-        ], printed.decode()
-        key = re.findall(r"Authorization: (Key \S+)'", printed.decode())[0]
+        ], terminal.text
+        key = re.findall(r"Authorization: (Key \S+)'", terminal.text)[0]
         for answer in closed:
             me = httpx.get(f"{answer.url}me", headers={"Authorization": key}, trust_env=False)
             assert me.json()["username"] == "admin", me.text
         for example in examples:
             if any(map(missing, example.services)):
-                assert f"{example.directory} | LEFT OUT: " in printed.decode()
+                assert f"{example.directory} | LEFT OUT: " in terminal.text
                 continue
-            assert example.title in printed.decode()
-            if example.release_command:
-                assert f"{example.directory} | {example.release_command}" in printed.decode()
+            assert example.title in terminal.text
+            # none of what was said of it
+            assert f"{example.directory} | " not in terminal.text
+            assert re.search(rf"{example.directory} +live, ", plain(terminal.text))
         if not missing("valkey"):
-            refresh(printed.decode())
-        os.write(terminal, b"\x03")
-        read_until(b"there is no such line, so this reads to the end")
-    finally:
-        # which ends it, if it has not ended
-        os.close(terminal)
-        _, status = os.waitpid(child, 0)
-    assert "Traceback" not in printed.decode()
-    assert "Error" not in printed.decode().split("Ctrl-C ends it.")[1]
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+            refresh(terminal.text)
+        terminal.interrupt()
+        terminal.read()
+    assert "Traceback" not in terminal.text
+    assert "Error" not in terminal.text.split("Ctrl-C ends it.")[1]
+    assert terminal.status is not None
+    # or by the signal
+    assert terminal.status <= 0
     return [answer.request.url.path for answer in answers]
 
 

@@ -44,6 +44,10 @@ def test_a_new_example_deploys_and_keeps_the_contract(
     assert tables[NAME] == tables[SOURCE] | {"title": NAME}
     assert f"[{NAME}]({NAME}/)" in (checkout.directory / "README.md").read_text("utf-8")
     assert checkout.run("make").stdout.rstrip().endswith(NAME)
+    # from one that was made so, too, whose title is its name
+    assert checkout.run("make", "new", f"NAME=another-{NAME}", f"FROM={NAME}").returncode == 0
+    tables = tomllib.loads((checkout.directory / "gallery.toml").read_text("utf-8"))
+    assert tables[f"another-{NAME}"] == tables[NAME] | {"title": f"another-{NAME}"}
 
     # its environment is that of its source
     environments = checkout.directory / ".pytest_cache" / "d" / "environments"
@@ -58,7 +62,7 @@ def test_a_new_example_deploys_and_keeps_the_contract(
 
     done = checkout.run(".venv/bin/local-connect", "--port", "0", "--", "make", f"deploy-{NAME}")
     assert done.returncode == 0, done.stdout
-    assert f"{NAME} | Deployment completed successfully" in done.stdout
+    assert f"{NAME} | live, " in done.stdout
 
 
 def test_what_is_refused(checkout: Checkout) -> None:

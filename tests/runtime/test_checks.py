@@ -46,13 +46,15 @@ def run(
 
     async def checking() -> Run:
         checks = Checks(store, Known(*pythons))
-        run = checks.start()
-        assert run.status == "requested"
-        if meanwhile:
-            await meanwhile(checks, run)
-        while run.status in ("requested", "running"):
-            await asyncio.sleep(0.001)
-        await checks.stop()
+        try:
+            run = checks.start()
+            assert run.status == "requested"
+            if meanwhile:
+                await meanwhile(checks, run)
+            while run.status in ("requested", "running"):
+                await asyncio.sleep(0.001)
+        finally:
+            await checks.stop()
         return run
 
     return asyncio.run(checking())

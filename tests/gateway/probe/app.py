@@ -23,6 +23,7 @@ from collections import defaultdict
 from pathlib import Path
 from urllib.parse import parse_qs
 
+import psutil
 from flask import Flask, make_response, redirect, request, send_file, session, url_for
 
 STARTS = Path.home() / "starts"
@@ -34,15 +35,10 @@ flask = Flask(__name__)
 flask.secret_key = "not secret"
 
 # `sys.argv` has nothing of the server's
-started_by = subprocess.run(
-    ["ps", "-ww", "-o", "command=", "-p", str(os.getpid())],
-    capture_output=True,
-    text=True,
-    check=True,
-).stdout
+started_by = psutil.Process().cmdline()
 
 #: where this process can be reached
-sockets = [argument for argument in started_by.split() if argument.endswith(".sock")]
+sockets = [argument for argument in started_by if argument.endswith(".sock")]
 
 #: what test and generator say to each other, by a name that the test chose
 channels = defaultdict(queue.Queue)
