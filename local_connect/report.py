@@ -18,6 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from local_connect.client.seed import users_file
 from local_connect.config import Settings
 from local_connect.records.reading import opened
 from local_connect.runtime.jobs import BUILD
@@ -187,7 +188,10 @@ def _last_lines(text: str) -> Iterator[str]:
 
 def _secrets(settings: Settings) -> dict[str, str]:
     """What must not be told, and what it is."""
-    secrets = dict(_of_the_users_file(settings.users))
+    path = settings.users
+    if settings.seed and path is None:
+        path = users_file(settings.seed)
+    secrets = dict(_of_the_users_file(path))
     database = settings.data / "local-connect.db"
     if database.is_file():
         try:

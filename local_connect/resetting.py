@@ -116,7 +116,10 @@ class Resets:
     async def _go_back(self, mark: str) -> None:
         """Have what the snapshot of that mark has, and nothing without a mark."""
         with tempfile.TemporaryDirectory(
-            prefix=".reset-", dir=self._services.store.bundles
+            prefix=".reset-",
+            dir=self._services.store.bundles,
+            # a thread may still write there where whoever asked has gone; the next start removes it
+            ignore_cleanup_errors=True,
         ) as scratch:
             if mark:
                 await asyncio.to_thread(self._unpack, Path(scratch))

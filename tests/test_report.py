@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from local_connect.report import without_secrets
+from local_connect.config import Settings
+from local_connect.report import report, without_secrets
 from tests.publishing import archive_of, create, deploy, upload
 from tests.servers import LocalConnect, run
 
@@ -95,3 +96,13 @@ def test_without_data_it_says_where_to_look(tmp_path: Path) -> None:
 )
 def test_what_looks_like_a_secret_is_taken_out(text: str, left: str) -> None:
     assert without_secrets(text, {"part": "a", "whole part": "b"}) == left
+
+
+@pytest.mark.quick
+def test_no_credential_of_a_seed_is_told(tmp_path: Path) -> None:
+    seed = tmp_path / "of-the-users-file"
+    seed.mkdir()
+    (seed / "users.toml").write_text(USERS, "utf-8")
+    said = report(Settings(data=tmp_path / "data", seed=seed))
+    assert "seed = " in said
+    assert "of-the-users-file" not in said

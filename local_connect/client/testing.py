@@ -250,7 +250,8 @@ class LocalConnect:
         All that was deployed or changed since is gone: content, settings, users, faults, and the
         requests that were recorded. The seed's own content keeps its address.
         """
-        answer = self.request("POST", "/__local__/reset", as_user=self.administrator)
+        # where the seed has to be deployed again, that takes as long as it takes
+        answer = self.request("POST", "/__local__/reset", as_user=self.administrator, timeout=None)
         failed = _answered(answer)["failed"]
         self._contents.clear()
         self.users = self._identities(self._user(self.administrator).api_key)
