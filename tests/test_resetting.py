@@ -61,11 +61,27 @@ locked = true
 locked_message = "Until Monday"
 """
 
+THAT_FAILS = """
+[failing]
+
+[odd]
+directory = "failing"
+vanity = "/connect/"
+
+[lacking]
+directory = "failing"
+integrations = ["Nothing"]
+"""
+
 INTEGRATIONS = """
 [Warehouse]
 template = "snowflake"
 description = "Where the figures are"
 config = {account = "main"}
+
+["Connect Visitor API Key"]
+template = "connect"
+config = {max_role = "Viewer"}
 """
 
 
@@ -146,6 +162,9 @@ def test_it_begins_with_what_the_seed_has(seeded: LocalConnect, counting: Conten
         "integrations": ["Warehouse"],
         "tags": ["Data", "Science"],
     }
+    integrations = {one["name"]: one["config"] for one in call(seeded, "/oauth/integrations")}
+    assert integrations["Warehouse"]["account"] == "main"
+    assert integrations["Connect Visitor API Key"] == {"max_role": "Viewer"}
     assert seeded.request("GET", "/counting/", as_user="pavel").text == "1 blue"
     closed = call(seeded, f"/content/{seeded.content('closed', owner='root').guid}")
     assert (closed["locked"], closed["locked_message"]) == (True, "Until Monday")
@@ -233,11 +252,12 @@ def test_what_is_new_in_the_seed_is_deployed_and_what_fails_is_said(
     changed = SEED.replace('"Counting"', '"Counted"')
     file = seed / "seed.toml"
     try:
-        file.write_text(f"{changed}\n[failing]\n[odd]\ndirectory = 'failing'\nvanity = '/connect/'")
-        with pytest.raises(LocalConnectError, match=r"not deployed: failing, odd\."):
+        file.write_text(changed + THAT_FAILS)
+        with pytest.raises(LocalConnectError, match=r"not deployed: failing, odd, lacking\."):
             seeded.reset()
         assert "RuntimeError: never" in seeded.output
         assert "odd: NOT DEPLOYED: /connect/ cannot be a path" in seeded.output
+        assert "lacking: NOT DEPLOYED: There is no integration 'Nothing'" in seeded.output
         assert settings(seeded.content("counting"))["title"] == "Counted"
         assert seeded.content("counting").get().text.endswith(" blue")
 

@@ -158,14 +158,20 @@ class _Seeding:
         await self._call("PUT", path, owner, json=associations)
 
     async def add_integrations(self, integrations: Iterable[Mapping[str, Any]]) -> None:
-        """Make the integrations that are not there, by name."""
-        listed = await self._call("GET", "/oauth/integrations", self._administrator)
-        there = {one["name"] for one in listed}
+        """Make the integrations that are not there, by name.
+
+        One that a server has from the beginning, and that nobody has changed, is as the seed says.
+        """
+        address = "/oauth/integrations"
+        listed = await self._call("GET", address, self._administrator)
+        there = {one["name"]: one for one in listed}
         for fields in integrations:
-            if fields["name"] not in there:
-                await self._call(
-                    "POST", "/oauth/integrations", self._administrator, json=dict(fields)
-                )
+            found = there.get(fields["name"])
+            if found is None:
+                await self._call("POST", address, self._administrator, json=dict(fields))
+            elif found["created_time"] == found["updated_time"]:
+                place = f"{address}/{found['guid']}"
+                await self._call("PATCH", place, self._administrator, json=dict(fields))
 
     async def _tag(self, names: Iterable[str]) -> str:
         """The id of the tag with this path, made where it is not there."""
