@@ -9,7 +9,13 @@ from threading import Barrier, Thread
 from zipfile import ZipFile
 
 import pytest
-from cassandra import InvalidRequest, OperationTimedOut, ReadTimeout, Unavailable
+from cassandra import (
+    ConsistencyLevel,
+    InvalidRequest,
+    OperationTimedOut,
+    ReadTimeout,
+    Unavailable,
+)
 from cassandra.cluster import NoHostAvailable
 
 from app import app
@@ -49,6 +55,10 @@ class Result:
         return self.current_rows[0] if self.current_rows else None
 
 
+class Statement(str):
+    is_idempotent = False
+
+
 class Session:
     """Says what it is told to, and remembers what it was asked."""
 
@@ -59,7 +69,7 @@ class Session:
     def prepare(self, cql):
         if isinstance(self.answer, Exception):
             raise self.answer
-        return cql
+        return Statement(cql)
 
     def execute(self, statement, values):
         self.asked.append((statement, values))
@@ -103,6 +113,8 @@ def test_a_new_animal(client, session):
     assert response.json == FOX
     assert response.headers["Location"] == "/animal/Vulpes/zerda"
     assert session.asked == [(db_io.STORE_ANIMAL, tuple(FOX.values()))]
+    (statement, _) = session.asked[0]
+    assert statement.is_idempotent
 
 
 @pytest.mark.usefixtures("session")
@@ -335,6 +347,7 @@ def test_what_is_asked_of_the_driver_for_cassandra(environment, monkeypatch):
     assert (asked["auth_provider"].username, asked["auth_provider"].password) == ("me", "secret")
     (profile,) = asked["execution_profiles"].values()
     assert profile.request_timeout == db_connect.TIMEOUT
+    assert profile.consistency_level == ConsistencyLevel.LOCAL_QUORUM
 
 
 def test_what_is_asked_of_the_driver_for_astra(environment, monkeypatch, tmp_path):

@@ -63,8 +63,16 @@ def database(variable, file):
             options = {"connect_args": {"timeout": 30}}
         case "postgresql" | "postgres":
             url = url.set(drivername="postgresql+psycopg")
-            # a connection that was lost is made anew, and a host that is away soon given up
-            options = {"pool_pre_ping": True, "connect_args": {"connect_timeout": 5}}
+            options = {
+                # at most 15 connections for each process of the app
+                "pool_size": 5,
+                "max_overflow": 10,
+                # one that was lost is made anew
+                "pool_pre_ping": True,
+                # a host that is away is soon given up; and a pooler such as PgBouncer may give each
+                # transaction another connection, which does not know what was prepared on the last
+                "connect_args": {"connect_timeout": 5, "prepare_threshold": None},
+            }
         case other:
             sys.exit(f"{variable} begins with {other}://. It takes postgresql:// and sqlite:///.")
     return {"SQLALCHEMY_DATABASE_URI": url, "SQLALCHEMY_ENGINE_OPTIONS": options}

@@ -15,6 +15,7 @@ import click
 from sqlalchemy.exc import OperationalError
 
 from local_connect import __version__
+from local_connect.client import debugger
 from local_connect.client.rsconnect import find as find_rsconnect
 from local_connect.client.watch import Watched
 from local_connect.client.watch import watch as watch_directory
@@ -131,6 +132,17 @@ def _check_version(_context: click.Context, _parameter: click.Parameter, value: 
     metavar="MODULE:OBJECT",
     help="Its entry point, where it is not the one that rsconnect finds.",
 )
+@click.option(
+    "--debug",
+    is_flag=True,
+    help="Let a debugger attach to the watched app, and print how VS Code does.",
+)
+@click.option(
+    "--debug-port",
+    default=5678,
+    type=click.IntRange(0, 65535),
+    help="Port of this machine at which the debugger attaches; 0 picks a free one.",
+)
 @click.version_option(__version__, prog_name="local-connect")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND ...]")
 @click.pass_context
@@ -141,17 +153,24 @@ def main(
     watch: Path | None,
     watch_kind: str,
     watch_entrypoint: str | None,
+    debug: bool,
+    debug_port: int,
     **options: Any,
 ) -> None:
     """A Posit Connect-compatible server for Python APIs on your own machine."""
     settings = Settings(**options)
-    watched = Watched(watch, watch_kind, watch_entrypoint) if watch else None
-    if watched and command:
+    if debug and not watch:
+        raise click.UsageError(
+            "--debug is for what --watch deploys: local-connect --watch my-api --debug"
+        )
+    if watch and command:
         raise click.UsageError(
             "--watch serves until Ctrl-C, so it takes no command. Start it by itself, and run "
             "the command in another terminal."
         )
     try:
+        port = debugger.find_port(debug_port) if debug else None
+        watched = Watched(watch, watch_kind, watch_entrypoint, port) if watch else None
         if command and not context.meta["dashes"]:
             match command:
                 case ("reset",):
@@ -200,6 +219,9 @@ async def _serve(settings: Settings, command: tuple[str, ...], watched: Watched 
 
 async def _watch(server: Server, watched: Watched, stop: asyncio.Future[signal.Signals]) -> None:
     """Watch until a request to stop; what ends it before is raised."""
+    if watched.debug_port is not None:
+        runs_in = server.debugged_directory(watched.name)
+        debugger.announce(watched.debug_port, source=watched.directory, runs_in=runs_in)
     watching = asyncio.create_task(
         watch_directory(
             watched,
@@ -207,6 +229,7 @@ async def _watch(server: Server, watched: Watched, stop: asyncio.Future[signal.S
             author=server.administrator,
             data=Path(server.data).resolve(),
             failures=server.failures,
+            debugged=server.debugged,
         )
     )
     try:

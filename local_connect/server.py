@@ -97,6 +97,8 @@ class Server:
         self.url = ""
         #: why the newest deployment of watched content failed, by the content's GUID
         self.failures: dict[str, str] = {}
+        #: the ports at which debuggers attach, by the GUIDs of content
+        self.debugged: dict[str, int] = {}
 
     @property
     def host(self) -> str:
@@ -105,6 +107,10 @@ class Server:
     @property
     def data(self) -> str:
         return str(self._store.data)
+
+    def debugged_directory(self, content_name: str) -> Path:
+        """Where content of that name runs while a debugger can attach to it."""
+        return self._store.debugged_directory(content_name)
 
     @property
     def users(self) -> list[User]:
@@ -135,6 +141,7 @@ class Server:
             history=self._history,
             pythons=self._pythons,
             scheduling=self._settings.scheduling,
+            debugged=self.debugged,
         )
         self._repositories = Repositories(
             store=self._store,

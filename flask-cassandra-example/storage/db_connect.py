@@ -6,11 +6,12 @@ import re
 from pathlib import Path
 from zipfile import is_zipfile
 
-from cassandra import ProtocolVersion, UnresolvableContactPoints
+from cassandra import ConsistencyLevel, ProtocolVersion, UnresolvableContactPoints
 from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
 from cassandra.policies import (
     ConstantReconnectionPolicy,
+    ConstantSpeculativeExecutionPolicy,
     DCAwareRoundRobinPolicy,
     TokenAwarePolicy,
 )
@@ -92,13 +93,23 @@ def make_cluster():
 
     For Astra DB the driver asks at the address in the bundle where the database is.
     """
-    profile = ExecutionProfile(request_timeout=TIMEOUT, row_factory=dict_factory)
+    profile = ExecutionProfile(
+        # most copies of a row in this data centre: what was written is seen by whoever reads then
+        consistency_level=ConsistencyLevel.LOCAL_QUORUM,
+        # where a node is slow to answer, another is asked besides
+        speculative_execution_policy=ConstantSpeculativeExecutionPolicy(1, 2),
+        request_timeout=TIMEOUT,
+        row_factory=dict_factory,
+    )
     options = {
         # the newest that Cassandra 3, 4 and 5 and Astra DB all speak, so that nothing is tried out
         "protocol_version": ProtocolVersion.V4,
         "execution_profiles": {EXEC_PROFILE_DEFAULT: profile},
         # a database that was away is noticed soon after it is back
         "reconnection_policy": ConstantReconnectionPolicy(1, max_attempts=None),
+        # a node that falls silent, as one that is cut off does, is soon asked no more
+        "idle_heartbeat_interval": TIMEOUT,
+        "idle_heartbeat_timeout": TIMEOUT,
     }
     if on_astra():
         # without the temporary directory it would unpack the bundle beside the bundle

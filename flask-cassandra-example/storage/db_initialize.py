@@ -10,10 +10,10 @@ from cassandra.query import BatchStatement, BatchType
 
 from storage import db_connect, db_io
 
-# enough for one node; a cluster's keyspace is better made by hand, with the replication it needs
+# in each data centre, that many nodes have a copy of each row
 CREATE_KEYSPACE = """
     CREATE KEYSPACE IF NOT EXISTS {}
-    WITH replication = {{'class': 'SimpleStrategy', 'replication_factor': 1}}
+    WITH replication = {{'class': 'NetworkTopologyStrategy', 'replication_factor': {}}}
 """
 
 # Cassandra reads fast what is stored together, so a table is made for a question: "which are there
@@ -61,10 +61,10 @@ GENUS = "Astragalus"
 BATCH = 50
 
 
-def make_tables(session):
+def make_tables(session, replication):
     if not db_connect.on_astra():
         # a name cannot be bound as a value can; db_connect has checked what it consists of
-        session.execute(CREATE_KEYSPACE.format(db_connect.keyspace()))
+        session.execute(CREATE_KEYSPACE.format(db_connect.keyspace(), replication))
     session.set_keyspace(db_connect.keyspace())
     for statement in CREATE_TABLES:
         session.execute(statement)
@@ -107,12 +107,19 @@ def store_plants(session, number):
     show_default=True,
     help="how many plants of one genus",
 )
-def main(plants):
+@click.option(
+    "--replication",
+    type=click.IntRange(1, 9),
+    default=1,
+    show_default=True,
+    help="how many nodes keep each row; 3 where one may fail",
+)
+def main(plants, replication):
     if problem := db_connect.problem():
         sys.exit(problem)
     try:
         session = db_connect.connect()
-        make_tables(session)
+        make_tables(session, replication)
         store_animals(session)
         store_plants(session, plants)
     except (db_connect.NotConfigured, DriverException, NoHostAvailable) as error:

@@ -20,7 +20,10 @@ RETRIEVE_PLANTS_BY_GENUS = "SELECT genus, species, sightings FROM plant WHERE ge
 @once
 def prepared(session, cql):
     """The statement, prepared at its first use and then kept."""
-    return session.prepare(cql)
+    statement = session.prepare(cql)
+    # none of them does more the second time, so it may be sent to another node as well
+    statement.is_idempotent = True
+    return statement
 
 
 def store_animal(session, animal):

@@ -33,6 +33,8 @@ class Watched:
     directory: Path
     kind: str
     entrypoint: str | None
+    #: the port at which a debugger attaches; None where none does
+    debug_port: int | None = None
 
     @property
     def name(self) -> str:
@@ -40,13 +42,19 @@ class Watched:
 
 
 async def watch(
-    watched: Watched, *, url: str, author: User, data: Path, failures: dict[str, str]
+    watched: Watched,
+    *,
+    url: str,
+    author: User,
+    data: Path,
+    failures: dict[str, str],
+    debugged: dict[str, int],
 ) -> None:
     """Deploy to the server at `url` as `author`, until cancelled.
 
     What is in the server's `data` is left out. What fails is said on the terminal, and written to
-    `failures` by the content's GUID. Raises `LocalConnectError` where there is nothing to watch
-    any more.
+    `failures` by the content's GUID, as its debugger's port is to `debugged`. Raises
+    `LocalConnectError` where there is nothing to watch any more.
     """
 
     def matters(_change: Change, path: str) -> bool:
@@ -57,7 +65,7 @@ async def watch(
 
     changes = awatch(watched.directory, watch_filter=matters, debounce=_LONGEST_BURST, step=_QUIET)
     with tempfile.TemporaryDirectory(prefix="local-connect-watch-") as scratch:
-        deployment = _Deployment(watched, Path(scratch), url, author, data, failures)
+        deployment = _Deployment(watched, Path(scratch), url, author, data, failures, debugged)
         while True:
             change = asyncio.create_task(anext(changes))
             # it listens from here on, so that nothing is lost while rsconnect deploys
@@ -91,6 +99,7 @@ class _Deployment:
         author: User,
         data: Path,
         failures: dict[str, str],
+        debugged: dict[str, int],
     ) -> None:
         self._watched = watched
         self._scratch = scratch
@@ -98,6 +107,7 @@ class _Deployment:
         self._author = author
         self._data = data
         self._failures = failures
+        self._debugged = debugged
         self._guid = ""
         self._deployed = ""
 
@@ -117,6 +127,8 @@ class _Deployment:
                 async with client.post("/__api__/v1/content", json=new) as answer:
                     found = [await answer.json()]
         self._guid = found[0]["guid"]
+        if self._watched.debug_port is not None:
+            self._debugged[self._guid] = self._watched.debug_port
 
     async def deploy(self) -> None:
         """Deploy the directory as it is now, unless that is what is served already."""
@@ -187,7 +199,12 @@ class _Deployment:
             str(copy),
             env=rsconnect.environment(
                 self._scratch / "home",
-                {"CONNECT_SERVER": self._url, "CONNECT_API_KEY": self._author.api_key},
+                {
+                    "CONNECT_SERVER": self._url,
+                    "CONNECT_API_KEY": self._author.api_key,
+                    # it looks at what it has deployed, which may stand at a breakpoint
+                    **({} if watched.debug_port is None else {"CONNECT_REQUEST_TIMEOUT": "86400"}),
+                },
             ),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

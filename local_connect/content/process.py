@@ -27,6 +27,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
@@ -46,6 +47,11 @@ CONSOLE_MARKS = (b"swagger", b"redoc", b"rapidoc", b"openapi")
 
 #: bytes of a page in which they are looked for
 CONSOLE_BYTES = 1 << 16
+
+#: seconds that a process waits for the port of its debugger before it loads the app, and in which
+#: it looks whether that is free
+DEBUG_PATIENCE = 2.0
+DEBUG_PAUSE = 0.1
 
 #: the event loop of an ASGI app
 event_loop: Any = None
@@ -67,6 +73,8 @@ def main() -> None:
     sys.path[0] = os.getcwd()  # noqa: PTH109 (the path is text)
     hide_options(arguments.entrypoint)
     signal.signal(signal.SIGTERM, stop)
+    if arguments.debug_port:
+        let_debugger_attach(arguments.debug_port, arguments.packages["debugpy"])
     run = run_asgi if arguments.app_mode == "python-fastapi" else run_wsgi
     run(arguments, lambda: lifeline.sendall(b"ready\n"))
 
@@ -133,6 +141,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--packages", type=json.loads, required=True)
     parser.add_argument("--server", required=True)
     parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--debug-port", type=int, default=0)
     return parser.parse_args()
 
 
@@ -172,12 +181,62 @@ def end_with_server(lifeline: socket.socket, main_thread: int) -> None:
         os.killpg(os.getpgid(0), signal.SIGKILL)
 
 
+def let_debugger_attach(port: int, directory: str) -> None:
+    """Let a debugger attach at a port of this machine, from now on or as soon as that is free.
+
+    The process that this one replaces has it until it ends, which may be long where it stands at a
+    breakpoint.
+    """
+    sys.meta_path.append(finder({"debugpy": directory}))
+    # it would warn on each start that breakpoints in Python's own frozen modules may be missed
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+    import debugpy
+
+    def listen() -> None:
+        while not is_free(port):
+            time.sleep(DEBUG_PAUSE)
+        debugpy.listen(("127.0.0.1", port))
+
+    until = time.monotonic() + DEBUG_PATIENCE
+    while not is_free(port) and time.monotonic() < until:
+        time.sleep(DEBUG_PAUSE)
+    if is_free(port):
+        listen()
+    else:
+        _thread.start_new_thread(listen, ())
+
+
+def is_free(port: int) -> bool:
+    """Whether a server can listen at a port of this machine."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
 @contextlib.contextmanager
 def borrowed(packages: dict[str, str]) -> Iterator[None]:
     """Let packages be imported from the directories that hold them, and by nobody afterwards.
 
     They must import all that they need while this lasts.
     """
+
+    lent = finder(packages)
+    sys.meta_path.insert(0, lent)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(lent)
+        for name in [*sys.modules]:
+            if name.partition(".")[0] in packages:
+                del sys.modules[name]
+
+
+def finder(packages: dict[str, str]) -> Any:
+    """What finds packages in the directories that hold them."""
 
     class Finder:
         @staticmethod
@@ -186,14 +245,7 @@ def borrowed(packages: dict[str, str]) -> Iterator[None]:
                 return None
             return importlib.machinery.PathFinder.find_spec(name, [packages[name]])
 
-    sys.meta_path.insert(0, Finder)
-    try:
-        yield
-    finally:
-        sys.meta_path.remove(Finder)
-        for name in [*sys.modules]:
-            if name.partition(".")[0] in packages:
-                del sys.modules[name]
+    return Finder
 
 
 def load_app_or_exit(entrypoint: str, check: Callable[[str, Any], None]) -> Any:

@@ -121,6 +121,7 @@ def show_overview(
         refusal=refusal,
         item=item,
         url=f"{services(request).addresses.base_url(request)}{item.path}",
+        hits=services(request).hits.total(item.content.guid),
         bundles=bundles,
         repository=repository,
         last_error=repositories.last_error(repository) if repository else "",

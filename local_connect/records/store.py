@@ -47,7 +47,7 @@ from local_connect.records import migrations
 from local_connect.records.lock import hold
 
 #: all that a server keeps in its data directory, as patterns
-KEPT = ("local-connect.db*", "bundles", "environments", "jobs", "sockets", "lock")
+KEPT = ("local-connect.db*", "bundles", "environments", "jobs", "debugged", "sockets", "lock")
 
 #: An empty file, for a data directory in the directory of an app: rsconnect takes what has one of
 #: this name for a virtual environment, and leaves it, and so everyone's keys, out of bundles.
@@ -472,6 +472,10 @@ class Store:
 
     def bundle_directory(self, bundle_id: int) -> Path:
         return self.bundles / str(bundle_id)
+
+    def debugged_directory(self, content_name: str) -> Path:
+        """Where content of that name runs while a debugger can attach to it."""
+        return self.data.resolve() / "debugged" / content_name
 
     def archive(self, bundle_id: int) -> Path:
         return self.bundle_directory(bundle_id) / "bundle.tar.gz"

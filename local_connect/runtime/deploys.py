@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import shutil
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,7 @@ class Deploys:
         history: History,
         pythons: Pythons,
         scheduling: SchedulingDefaults,
+        debugged: Mapping[str, int],
     ) -> None:
         self._store = store
         self._environments = environments
@@ -75,6 +77,8 @@ class Deploys:
         self._history = history
         self._pythons = pythons
         self._scheduling = scheduling
+        #: the ports at which debuggers attach, by the GUIDs of content
+        self._debugged = debugged
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         #: where content processes reach this server, set once it listens
         self.server_url = ""
@@ -278,7 +282,9 @@ class Deploys:
         if content.locked:
             self.retire(content_guid)
             return
-        self.retire(content_guid, keep=content.bundle_id)
+        # the port of a debugger is one process's at a time
+        kept = None if content_guid in self._debugged else content.bundle_id
+        self.retire(content_guid, keep=kept)
         if content.bundle_id is not None:
             await self._processes.replace(
                 content.bundle_id,
@@ -323,7 +329,7 @@ class Deploys:
         home = self._store.bundle_directory(bundle_id) / "home"
         home.mkdir(exist_ok=True)
         manifest = Manifest.parse(bundle.manifest)
-        return Launch(
+        launch = Launch(
             content_guid=content_guid,
             owner_guid=content.owner_guid,
             content_name=content.name,
@@ -346,6 +352,34 @@ class Deploys:
             connection_timeout=self._setting(content, "connection_timeout"),
             read_timeout=self._setting(content, "read_timeout"),
             has_service_account=has_service_account is not None,
+        )
+        port = self._debugged.get(content_guid)
+        return launch if port is None else self._for_debugger(launch, port)
+
+    def _for_debugger(self, launch: Launch, port: int) -> Launch:
+        """The same for content that a debugger attaches to: one process, which nothing hurries.
+
+        It runs where the last one did, as a debugger is told once where the files are, and others
+        of the content let go of the port.
+        """
+        self.retire(launch.content_guid, keep=launch.bundle_id)
+        directory = self._store.debugged_directory(launch.content_name)
+        directory.mkdir(parents=True, exist_ok=True)
+        # the directory itself stays: a process that ends may still be in it
+        for path in directory.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        shutil.copytree(launch.app, directory, symlinks=True, dirs_exist_ok=True)
+        return replace(
+            launch,
+            app=directory,
+            max_processes=1,
+            init_timeout=math.inf,
+            idle_timeout=math.inf,
+            connection_timeout=0,
+            debug_port=port,
         )
 
     def _setting(self, content: Content, name: str) -> Any:

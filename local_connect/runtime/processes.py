@@ -97,6 +97,8 @@ class Launch:
     read_timeout: float
     #: whether it is given a content session token
     has_service_account: bool = False
+    #: the port of this machine at which a debugger attaches; 0 for none
+    debug_port: int = 0
 
     @property
     def is_asgi(self) -> bool:
@@ -159,6 +161,8 @@ class ContentProcess:
         server, packages = "wsgi.py", _WSGI_PACKAGES
         if self.launch.is_asgi:
             server, packages = "asgi.py", _ASGI_PACKAGES
+        if self.launch.debug_port:
+            packages = [*packages, "debugpy"]
         with theirs, printed:
             self._process = await asyncio.create_subprocess_exec(
                 str(self.launch.python),
@@ -170,6 +174,7 @@ class ContentProcess:
                 *("--packages", json.dumps(_locate(packages))),
                 *("--server", str(Path(content_process.__file__).with_name(server))),
                 *("--threads", str(self.launch.threads)),
+                *("--debug-port", str(self.launch.debug_port)),
                 cwd=self.launch.app,
                 env=self.launch.environment,
                 pass_fds=(theirs.fileno(),),

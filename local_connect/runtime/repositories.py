@@ -193,8 +193,8 @@ class Repositories:
             except ApiError:
                 # it is shown with the content, and the next look may be of more use
                 return
-            except DatabaseError as error:
-                log(f"A commit of {repository.repository} was not deployed: {error.orig}")
+            except (DatabaseError, OSError) as error:
+                log(f"{repository.repository} could not be looked at: {error}")
 
     async def _look(self, user_guid: str, repository: Repository, *, again: bool) -> Task | None:
         guid = repository.content_guid

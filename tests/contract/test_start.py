@@ -48,7 +48,7 @@ def test_start_in_another_locale_and_directory(
 
 
 @pytest.mark.needs("list")
-def test_the_list_is_not_in_the_order_of_the_file(process: Process, example: Example) -> None:
+def test_the_list_is_sorted_where_the_file_is_not(process: Process, example: Example) -> None:
     assert example.list is not None
     directory = process.copy(example)
     texts = {"zu": "Sawubona", "en": "Hi", "af": "Hallo", "pt-BR": "Olá", "pt": "Olá!"}

@@ -119,6 +119,7 @@ def test_who_may_not_change_may_not_by_a_form(
         "forbid": {"id": "1"},
         "vanity": {"path": "/bob/"},
         "variable": {"name": "A", "value": "b"},
+        "look": {},
     }.items():
         refused = send(client, f"{address(shared)}{action}", {"token": token, **fields})
         assert refused.status_code == 403, action
@@ -130,8 +131,11 @@ def test_who_may_not_change_may_not_by_a_form(
     for tab in ("logs", "settings"):
         page = client.get(f"{address(shared)}{tab}", headers={"Accept": "text/html"})
         assert page.status_code == 403
-    for secret in ("Bundles", shared.server.users["alice"].api_key, "logs"):
-        assert secret not in client.get(address(shared)).text
+    own.open_to("all")
+    repository = {"repository": "/apis/of/alice"}
+    own.server.request("PUT", f"{own.api}/repository", json=repository).raise_for_status()
+    for secret in ("Bundles", own.server.users["alice"].api_key, "logs", "/apis/of/alice"):
+        assert secret not in client.get(address(own)).text
 
 
 def test_an_anonymous_visitor_changes_nothing(
@@ -157,6 +161,7 @@ def test_an_anonymous_visitor_changes_nothing(
         ("forbid", {"id": "x"}),
         ("vanity", {"path": "/connect/"}),
         ("variable", {"name": "", "value": "x"}),
+        ("look", {}),
         ("nothing", {}),
     ],
     ids=str,

@@ -125,6 +125,10 @@ def test_call_it(page: Page, own: Content) -> None:
     assert json.loads(done.stdout)["who"] == "alice"
     section.get_by_role("button", name="Hide key").click()
     expect(section).not_to_contain_text(key)
+    hits = own.server.get("/__api__/v1/instrumentation/content/hits").json()
+    found = sum(hit["content_guid"] == own.guid for hit in hits)
+    page.reload()
+    expect(section).to_contain_text(f"{found} hits on record." if found > 1 else "1 hit on record.")
 
 
 def test_a_copied_command_is_whole(page: Page, own: Content) -> None:
@@ -220,6 +224,8 @@ def test_a_repository_and_what_is_new_in_it(
     look = section.get_by_role("button", name="Look now")
     look.click()
     expect(page.get_by_role("log")).to_contain_text(f"Commit {first}")
+    # it is live before it has ended
+    expect(page.locator("section")).to_contain_text("Done.")
     badge(page, "live")
     page.goto(address(content))
     expect(section).to_contain_text(first[:10])

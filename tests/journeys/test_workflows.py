@@ -113,6 +113,8 @@ def test_our_workflow_runs_what_ci_runs_before_a_merge(tmp_path: Path) -> None:
     directory.mkdir()
     checkout = Checkout(directory)
     made = [step for job in ours()["jobs"].values() for step in steps(job)]
+    # what the runner lacks; the gate installs it by itself
+    made = [step for step in made if not step.startswith("sudo ")]
     gate = (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
     commands = [line for line in gate if line.startswith(("make ", ".ci/"))]
     assert made[: len(commands)] == commands

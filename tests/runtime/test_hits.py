@@ -1,5 +1,6 @@
 """The record of hits: what is kept of a request, in which order it is found, and for how long."""
 
+import asyncio
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -65,6 +66,29 @@ def test_hits_outlive_the_server(tmp_path: Path, store: Store, guids: tuple[str,
     # what it has counted since it started is another's
     assert Hits(store).total(guids[0]) == 1
     assert Hits(store).counts == {}
+
+
+def test_hits_are_written_as_time_goes_by_and_at_the_end(
+    tmp_path: Path, store: Store, guids: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PAUSE", 0.001)
+
+    def written() -> int:
+        with closing(sqlite3.connect(tmp_path / "data" / "local-connect.db")) as database:
+            return int(database.execute("SELECT count(*) FROM hits").fetchone()[0])
+
+    async def counting() -> None:
+        hits = Hits(store)
+        hits.run()
+        hits.add(guids[0], 1, None, "/", {})
+        async with asyncio.timeout(10):
+            while not written():
+                await asyncio.sleep(0.001)
+        hits.add(guids[0], 1, None, "/last", {})
+        await hits.stop()
+
+    asyncio.run(counting())
+    assert written() == 2
 
 
 def test_the_oldest_of_each_content_go(

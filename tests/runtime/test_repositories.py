@@ -26,6 +26,7 @@ class Pretended:
         self.commit = "1" * 40
         self.unread = ""
         self.locked = False
+        self.is_full = False
         self.looks = 0
         #: those that go on, and who started them
         self.started: list[tuple[Source, str]] = []
@@ -35,6 +36,8 @@ class Pretended:
 
     async def newest(self, _repository: str, _ref: str) -> str:
         self.looks += 1
+        if self.is_full:
+            raise OSError("No space left on device")
         if self.unread:
             raise BadGateway(self.unread)
         return self.commit
@@ -106,6 +109,7 @@ class World:
             # nothing in it waits for anything but the pretended git
             for _ in range(10):
                 await asyncio.sleep(0)
+            assert polling.done() == (poll_seconds == 0)
             polling.cancel()
             await asyncio.gather(polling, return_exceptions=True)
 
@@ -185,6 +189,12 @@ def test_who_is_not_looked_at(world: World) -> None:
     with pytest.raises(Conflict):
         world.look()
     assert world.pretended.looks == 0
+
+
+def test_a_full_disk_does_not_end_the_looks(world: World) -> None:
+    world.pretended.is_full = True
+    assert not world.poll()
+    assert world.pretended.looks == 1
 
 
 def test_one_deployment_at_a_time(world: World) -> None:

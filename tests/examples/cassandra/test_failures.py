@@ -1,21 +1,17 @@
-"""A database that is away, slow, empty or killed; and what comes of many who ask at once."""
+"""A database that is away, slow or empty; and what comes of many who ask at once."""
 
 import os
 import shutil
 import subprocess
 import time
 import uuid
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
 
 import httpx
 import pytest
 
-from scripts.services.cassandra import Node
 from tests.deployed import Content as Deployed
 from tests.examples.cassandra.conftest import EXAMPLE, Initialize, wait_until_it_answers
 from tests.examples.cassandra.proxy import EXECUTE, PREPARE, REGISTER, Proxy
@@ -125,58 +121,6 @@ def test_tables_cannot_be_made_where_there_is_no_database(initialize: Initialize
         assert done.returncode == 1
         assert says in done.stderr
         assert "Traceback" not in done.stderr
-
-
-@contextmanager
-def load(content: Content) -> Iterator[Counter[int]]:
-    """Four visitors who ask without a pause; the statuses of their answers."""
-    statuses: Counter[int] = Counter()
-    ended = Event()
-
-    def visit(number: int) -> None:
-        paths = (FOXES, f"{FOXES}/zerda", "plant/Astragalus", f"animal/Genus {number}")
-        with httpx.Client(timeout=60, trust_env=False) as client:
-            while not ended.is_set():
-                for path in paths:
-                    statuses[client.get(content.url + path).status_code] += 1
-
-    with ThreadPoolExecutor(4) as visitors:
-        visits = [visitors.submit(visit, number) for number in range(4)]
-        try:
-            yield statuses
-        finally:
-            ended.set()
-        for done in visits:
-            # an exception of a visitor is the test's
-            done.result()
-
-
-def test_a_node_that_is_killed_and_comes_back_under_load(
-    alone: Process, initialize: Initialize, tmp_path: Path
-) -> None:
-    """Nobody gets anything but an answer or a 503, and it goes on by itself, tables or none."""
-    node = Node(tmp_path)
-    try:
-        node.start()
-        assert initialize(node.variables, "--plants", "100").returncode == 0
-        content = alone.launch(EXAMPLE, env=node.variables)
-        try:
-            assert answers(content)
-            with load(content) as statuses:
-                eventually(lambda: statuses[200] > 20)
-                node.kill()
-                eventually(lambda: statuses[503] > 20)
-                node.start()
-                before = statuses[200]
-                eventually(lambda: statuses[200] > before + 20)
-            assert set(statuses) == {200, 503}
-            animal = {"genus": "Felis", "species": "catus"}
-            assert content.client.post(f"{content.url}animal", json=animal).status_code == 201
-            assert content.get("animal/Felis/catus").json()["species"] == "catus"
-        finally:
-            content.close()
-    finally:
-        node.kill()
 
 
 def test_two_processes_have_a_session_each(deployed: Deployed, gateway_proxy: Proxy) -> None:

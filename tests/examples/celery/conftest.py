@@ -3,7 +3,7 @@
 import re
 import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
@@ -73,18 +73,21 @@ class Stack:
         database = int(number.removeprefix("virtual_host="))
         return client.Valkey(unix_socket_path=path, db=database, decode_responses=True)
 
-    def start(self, name: str) -> Kept:
+    def start(self, name: str, **options: Any) -> Kept:
         """Start one more of the processes of the Procfile."""
-        return self.resources.enter_context(self.running(name))
+        return self.resources.enter_context(self.running(name, **options))
 
-    def running(self, name: str) -> AbstractContextManager[Kept]:
+    def running(
+        self, name: str, *, enter: Sequence[str] = (), log: str = "", **env: str
+    ) -> AbstractContextManager[Kept]:
+        """It, with more variables and a log of its own where they are given, run by `enter`."""
         program, *arguments = shlex.split(PROCFILE[name].removeprefix("exec "))
         python = environment(EXAMPLE.path / "requirements.txt", self.process.cache)
         return kept(
-            [python.with_name(program), *arguments],
+            [*enter, python.with_name(program), *arguments],
             cwd=self.directory,
-            env={**self.env, "PATH": "/usr/bin:/bin", "PYTHONUNBUFFERED": "1"},
-            log=self.logs / f"{name}.log",
+            env={**self.env, "PATH": "/usr/bin:/bin", "PYTHONUNBUFFERED": "1", **env},
+            log=self.logs / f"{log or name}.log",
         )
 
     def log(self, name: str) -> str:

@@ -1,6 +1,7 @@
 """A source of greetings that can be slow, broken or gone, and tells how often it was asked."""
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,8 +41,8 @@ class Source:
 
 
 @contextmanager
-def serving() -> Iterator[Source]:
-    """A source on a free port until the end."""
+def serving(listener: socket.socket | None = None) -> Iterator[Source]:
+    """A source until the end: on that socket, else on a free port."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -69,10 +70,14 @@ def serving() -> Iterator[Source]:
             pass
 
     stopped = threading.Event()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    listener = listener or socket.create_server(("127.0.0.1", 0))
+    server = ThreadingHTTPServer(listener.getsockname(), Handler, bind_and_activate=False)
+    server.socket.close()
+    server.socket = listener
     # who gave up waiting for an answer is none of ours to tell
     server.handle_error = lambda *_: None  # type: ignore[method-assign]
-    source = Source(f"http://127.0.0.1:{server.server_address[1]}/greetings.json")
+    host, port = listener.getsockname()
+    source = Source(f"http://{host}:{port}/greetings.json")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
