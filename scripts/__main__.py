@@ -53,7 +53,11 @@ def run(arguments: argparse.Namespace) -> None:
                 gallery.say_where(arguments.name)
             case "deploy":
                 examples = [arguments.example] if arguments.example else gallery.catalogue()
-                gallery.deploy(examples, arguments.name, new=arguments.new)
+                there = gallery.deploy(examples, arguments.name, new=arguments.new)
+                width = max(map(len, there), default=0)
+                print()
+                for example, address in there.items():
+                    print(f"{example:<{width}}  {address}")
             case "up":
                 gallery.up()
             case "run":

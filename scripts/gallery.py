@@ -31,6 +31,9 @@ RSCONNECT = str(Path(sys.executable).with_name("rsconnect"))
 HONCHO = str(Path(sys.executable).with_name("honcho"))
 UV = str(Path(sys.executable).with_name("uv"))
 
+#: how rsconnect begins the line that says where content is
+_WHERE = "Direct content URL: "
+
 #: deployments at a time
 AT_A_TIME = 4
 
@@ -75,40 +78,45 @@ def deploy(
     *,
     new: bool,
     prepare: Callable[[str, Progress], Mapping[str, str]] | None = None,
-) -> list[str]:
+) -> dict[str, str]:
     """Deploy examples by the real rsconnect, some at a time, and tell how far each is.
 
     `prepare` is called with each example before it is deployed, and gives the variables that it
     finds its services by, or raises `Unavailable` where it is to be left out; without it they are
-    what this process's environment has. Returns the examples that are not left out. Raises
-    `Refused` where one of them fails; the others are deployed all the same.
+    what this process's environment has. Returns where the examples are that are not left out.
+    Raises `Refused` where one of them fails; the others are deployed all the same.
     """
     where, owner_guid = say_where(name)
 
-    def work(example: str) -> int | None:
+    failed: list[str] = []
+
+    def work(example: str) -> str | None:
         progress.begin(example)
         try:
             variables = (prepare or _given)(example, progress)
-            _deploy(example, where, owner_guid, progress, name=name, new=new, variables=variables)
+            address = _deploy(
+                example, where, owner_guid, progress, name=name, new=new, variables=variables
+            )
         except services.Unavailable as error:
             progress.leave_out(example, str(error))
             return None
         except (Refused, ServerError) as error:
             progress.fail(example, str(error))
-            return 1
+            failed.append(example)
+            return None
         progress.end(example, "live")
-        return 0
+        return address
 
     examples = list(examples)
     with Progress(examples) as progress, ThreadPoolExecutor(AT_A_TIME) as clients:
         try:
-            statuses = dict(zip(examples, clients.map(work, examples), strict=True))
+            addresses = dict(zip(examples, clients.map(work, examples), strict=True))
         except BaseException:
             clients.shutdown(wait=False, cancel_futures=True)
             raise
-    there = [example for example, status in statuses.items() if status is not None]
-    if failed := sum(bool(status) for status in statuses.values()):
-        raise Refused(f"{failed} of {len(there)} are not deployed.")
+    there = {example: address for example, address in addresses.items() if address is not None}
+    if failed:
+        raise Refused(f"{len(failed)} of {len(there) + len(failed)} are not deployed.")
     return there
 
 
@@ -137,8 +145,10 @@ def _deploy(
     name: str,
     new: bool,
     variables: Mapping[str, str],
-) -> None:
-    """Deploy one example to its content; raise `ServerError` or `Refused` where that fails.
+) -> str:
+    """Deploy one example to its content, and say where that is.
+
+    Raises `ServerError` or `Refused` where it fails.
 
     The caller's content of the example's name is updated, and made first where there is
     none, so that a fresh checkout does not make a second. rsconnect's own choice of a name
@@ -153,8 +163,16 @@ def _deploy(
             found = client.find(owner_guid, example) or client.create(example, about["title"])
         content = ["--app-id", found["guid"]]
     target = ["--name", name] if name else []
+    address = ""
+
+    def hear(line: str) -> None:
+        nonlocal address
+        if line.strip().startswith(_WHERE):
+            address = line.strip().removeprefix(_WHERE)
+        progress.hear(example, line)
+
     status = _rsconnect(
-        partial(progress.hear, example),
+        hear,
         *("deploy", "api", *target),
         *("--entrypoint", about["entrypoint"]),
         *_excluded(about),
@@ -166,6 +184,7 @@ def _deploy(
     )
     if status:
         raise Refused(f"rsconnect ended with status {status}.")
+    return address
 
 
 def _excluded(about: Mapping[str, Any]) -> list[str]:

@@ -6,6 +6,9 @@ from tests.catalogue import ROOT
 
 #: where tests may be skipped, and what they look for in each run
 DECIDED_IN_EACH_RUN = {
+    "tests/examples/cassandra/test_cluster.py": "loopback addresses of their own",
+    "tests/examples/celery/test_machines.py": "networks of their own",
+    "tests/examples/react/test_pooler.py": "PgBouncer on the machine",
     "tests/examples/react/conftest.py": "Node.js on the machine",
     "tests/conftest.py": "a browser on the machine, and the services of the examples",
     "tests/project/test_commands.py": "curl on the machine",
