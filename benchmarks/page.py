@@ -35,17 +35,9 @@ One warm deployment of flask-restx-example, with bytecode cached, took 640 ms:
 | 16 | the second deployment, which only activates |
 | 55 | rsconnect ends |
 
-The same command against the floor took 410 ms. So what a deployment and a start on demand wait for
-is the app's own imports: a content process takes 4 % more of the processor, until it is ready, than
-a bare interpreter that imports the app. The first answer of an example's list takes 2 ms.
-
-The target for a warm deployment was set when the floor took a second, as it does where nobody has
-compiled rsconnect; the 0.2 s that a deployment adds are 1.2 times that. Now that `make` compiles
-what it installs, the floor is less than half as long, and the same 0.2 s are 1.5 times of it. Only
-an app that imports faster would change that.
-
-`make gallery` takes what the processor has: 1.1 s for the server, half of it to read aiohttp and
-SQLAlchemy, 1.3 s for five rsconnect, 1.1 s for five apps, 0.4 s to read rsconnect, twice at once.
+So what a deployment and a start on demand wait for is the app's own imports: a content process takes
+4 % more of the processor, until it is ready, than a bare interpreter that imports the app. The first
+answer of an example's list takes 2 ms.
 """
 
 INTRODUCTION = """\
@@ -61,10 +53,12 @@ TRIED = """
 - Kept: the records of content that visitors ask for stay in memory until something is written.
   Before, two queries a request took most of the gateway's processor time: 1.9 ms of it went down
   to 0.45 ms.
-- Kept: the gallery is deployed by copies of one process that has read rsconnect, where a dozen
-  processes each read it; other Pythons are looked for only where another than the server's own is
-  wanted; `make` compiles what it installs. `make gallery` took 2.2 times the processor time of its
-  floors, and takes 1.5 to 1.7 times.
+- Kept: other Pythons are looked for only where another than the server's own is wanted; `make`
+  compiles what it installs.
+- Not kept: a gallery that is deployed by copies of one process which has read rsconnect. It took
+  less of the processor than a process for each, and stood on modules of rsconnect's that are not
+  for others: now its command line is run, as anyone would.
+- Kept: the gallery's services start side by side, while what needs none of them is deployed.
 - Not kept: local Connect started beside what deploys to it and not before. `make gallery` took 4 %
   less time for it, and a way of its own to learn where the server is.
 - Kept: no search for garbage in what the server reads at its start. A start and a stop took
