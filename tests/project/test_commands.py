@@ -51,6 +51,7 @@ RUN_BY = {
         "test_a_deployment_inside_local_connect_is_verified"
     ),
     r"(\.venv/bin/)?local-connect --watch my-api": "test_edit_and_look",
+    r"local-connect --seed my-seed": "test_it_begins_with_what_the_seed_has",
     r"local-connect --watch my-api --debug": "test_what_stands_at_a_breakpoint_is_not_ended",
     r"local-connect --port 0 -- rsconnect deploy api --entrypoint app:app my-api": (
         "test_theirs_step_by_step"
