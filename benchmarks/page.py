@@ -35,9 +35,9 @@ One warm deployment of flask-restx-example, with bytecode cached, took 640 ms:
 | 16 | the second deployment, which only activates |
 | 55 | rsconnect ends |
 
-So what a deployment and a start on demand wait for is the app's own imports: a content process takes
-4 % more of the processor, until it is ready, than a bare interpreter that imports the app. The first
-answer of an example's list takes 2 ms.
+So what a deployment and a start on demand wait for is the app's own imports: a content process
+takes 4 % more of the processor, until it is ready, than a bare interpreter that imports the app.
+The first answer of an example's list takes 2 ms.
 """
 
 INTRODUCTION = """\
