@@ -77,7 +77,7 @@ fuzz: $(READY) ## 10,000 hostile requests and bundles, new ones each time (FUZZ_
 soak: $(READY) ## redeploys under load and kills, counted (ARGS="--requests 100000 --kills 200")
 	@$(BIN)/python -m tests.soak $(ARGS)
 
-bench: $(READY) ## what it costs, in five minutes: writes docs/benchmarks.md (ARGS=gateway: that part only)
+bench: $(READY) ## what it costs, in a quarter of an hour: writes docs/benchmarks.md (ARGS=gateway: that part only)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 bench-smoke: $(READY) ## the same in moments, to see that the benchmark works

@@ -27,7 +27,8 @@ Each example is deployed with 1, 2 and 4 processes that stay, and asked through 
 visitor with a key, by more and more connections at a time that ask without a pause. A process is
 full where it takes nine tenths of a core, since Python runs one thread of it at a time; the machine
 is full where all of its cores are used to nine tenths, by the processes, the gateway, the services
-and what asks. Where neither is, it waits for its service or its disk. What to do then is on
+and what asks. Where neither is, time goes by in waiting: for its service, or until one of several
+processes gets its turn on a core. What to do then is on
 [From one machine to many](many-machines.md).
 """
 
@@ -143,7 +144,7 @@ def _row(example: Example, processes: int, found: list[Loaded]) -> tuple[str, ..
         if best.machine >= FULL * cores
         else "its process" + ("es" if processes > 1 else "")
         if best.processes >= FULL * processes
-        else "nothing: it waits"
+        else "neither"
     )
     return (
         example.directory,
