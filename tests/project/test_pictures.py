@@ -1,4 +1,7 @@
-"""The pictures in docs/images: each is small, shown somewhere, and made by `make screenshots`."""
+"""The pictures in docs/images: each is shown somewhere, is small, and a target makes it.
+
+`make screenshots` takes those of pages, and `make bench` draws the curves.
+"""
 
 import re
 import shutil
@@ -10,26 +13,29 @@ from scripts import screenshots
 from scripts.packages import installed_by
 from tests.catalogue import ROOT
 
+SHOWN = re.compile(r"!\[[^]]+\]\(([^)]+)\)|<(?:source|img) [^>]*src(?:set)?=\"([^\"]+)\"")
 PAGES = [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("*-example/README.md")]
 
 
 @pytest.mark.quick
 def test_each_is_shown_and_is_made_by_the_target() -> None:
     shown = {
-        (page.parent / link).resolve()
+        (page.parent / (markdown or html)).resolve()
         for page in PAGES
-        for link in re.findall(r"!\[[^]]+\]\(([^)]+)\)", page.read_text("utf-8"))
+        for markdown, html in SHOWN.findall(page.read_text("utf-8"))
     }
     there = set(screenshots.IMAGES.iterdir())
-    assert there == shown, "make screenshots takes them; a README shows them"
-    made = {screenshots.IMAGES / f"{shot.name}.png" for shot in screenshots.shots()}
-    assert there <= made
+    assert there == shown, "a target makes them; a page shows them"
+    taken = {f"{shot.name}.png" for shot in screenshots.shots()}
+    drawn = {path.name for path in there if path.match("growth-*.svg")}
+    assert {path.name for path in there} <= taken | drawn
 
 
 @pytest.mark.quick
 def test_each_is_small_and_sharp() -> None:
     for path in screenshots.IMAGES.iterdir():
         assert path.stat().st_size < 80_000, path.name
+    for path in screenshots.IMAGES.glob("*.png"):
         with Image.open(path) as picture:
             assert picture.width >= 1200, path.name
 
