@@ -205,6 +205,8 @@ def test_the_address_keeps_what_is_chosen(as_alice: Callable[..., Visit]) -> Non
     page = as_alice().open("?company=2&year=2016")
     expect(quarters(page)).to_have_accessible_name("WayneCorp, the quarters of 2016")
     chooser(page, "Year").select_option("2015")
+    # what is loading still would be broken off
+    page.wait_for_load_state("networkidle")
     page.reload()
     expect(quarters(page)).to_have_accessible_name("WayneCorp, the quarters of 2015")
 
