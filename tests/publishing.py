@@ -48,13 +48,18 @@ def deploy(content: Content, bundle_id: str, *, user: str = "alice") -> dict[str
 
 
 def finished(server: LocalConnect, task_id: str, *, user: str = "alice") -> dict[str, Any]:
-    """The task at its end."""
+    """The task at its end, with all its output."""
+    output: list[str] = []
+    last = 0
     while True:
+        # without `first` it would answer at once as soon as there is a line
         task: dict[str, Any] = server.get(
-            f"/__api__/v1/tasks/{task_id}", user=user, params={"wait": 5}
+            f"/__api__/v1/tasks/{task_id}", user=user, params={"wait": 5, "first": last}
         ).json()
+        output += task["output"]
+        last = task["last"]
         if task["finished"]:
-            return task
+            return {**task, "output": output}
 
 
 def publish(server: LocalConnect, source: str, **fields: Any) -> Content:

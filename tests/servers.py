@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -18,6 +19,9 @@ from local_connect.testing import User
 
 LOCAL_CONNECT = Path(sys.executable).with_name("local-connect")
 
+#: for every client: each would take 20 ms of the processor to read the certificates anew
+CERTIFICATES = ssl.create_default_context()
+
 #: seconds that a server may take to start, and to stop
 PATIENCE = 60
 
@@ -31,7 +35,7 @@ class LocalConnect:
     def __init__(self, data: Path, *options: str, path: str = "") -> None:
         self.data = data
         self.process = start(data, *options, path=path)
-        self.client = httpx.Client(timeout=60, trust_env=False)
+        self.client = httpx.Client(timeout=60, trust_env=False, verify=CERTIFICATES)
         try:
             key = self._wait_for(_ADMINISTRATOR)
             self.client.base_url = self._wait_for(_ADDRESS)

@@ -16,6 +16,7 @@ import pytest
 from tests.access.people import USERS
 from tests.bundles import FILES, app, manifest_of, member, packed
 from tests.deployed import Content
+from tests.publishing import finished
 from tests.servers import LocalConnect, running_server
 
 ECHO = packed(app())
@@ -67,12 +68,9 @@ def deploy(content: Content, bundle: bytes, *, activate: bool = True, user: str 
     bundle_id = upload(content, bundle, user=user)
     order = {"bundle_id": bundle_id, "activate": activate}
     answer = server.request("POST", f"{content.api}/deploy", user=user, json=order)
-    task = answer.raise_for_status().json()["task_id"]
-    while True:
-        done = server.get(f"/__api__/v1/tasks/{task}", user=user, params={"wait": 10}).json()
-        if done["finished"]:
-            assert done["code"] == 0, done
-            return bundle_id
+    done = finished(server, answer.raise_for_status().json()["task_id"], user=user)
+    assert done["code"] == 0, done
+    return bundle_id
 
 
 def wsgi(source: str) -> bytes:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.access.conftest import HTML, raw, refusal
 from tests.deployed import Content
-from tests.servers import LocalConnect
+from tests.servers import CERTIFICATES, LocalConnect
 
 SIGN_IN = "/__login__"
 
@@ -32,7 +32,9 @@ class Browser:
 
     def __init__(self, server: LocalConnect) -> None:
         self.server = server
-        self.client = httpx.Client(base_url=server.url, timeout=30, trust_env=False, headers=VISIT)
+        self.client = httpx.Client(
+            base_url=server.url, headers=VISIT, timeout=30, trust_env=False, verify=CERTIFICATES
+        )
 
     @property
     def session(self) -> str | None:

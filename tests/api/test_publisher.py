@@ -94,7 +94,8 @@ class Publisher:
         order = {"bundle_id": bundle["id"]}
         task_id = self.ask("POST", f"{api}/deploy", order).raise_for_status().json()["task_id"]
         first = 0
-        while not (task := self.get(f"/__api__/v1/tasks/{task_id}?first={first}"))["finished"]:
+        path = f"/__api__/v1/tasks/{task_id}?wait=5"
+        while not (task := self.get(f"{path}&first={first}"))["finished"]:
             first = task["last"]
         assert (task["code"], task["error"]) == (0, "")
         return str(bundle["id"])

@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import pytest
 
 from tests.bundles import manifest_of, member, packed
 from tests.fuzz.wire import Connection
+from tests.publishing import finished
 from tests.servers import LocalConnect, running_server
 
 PROBE = {
@@ -158,19 +158,10 @@ def _deploy(server: LocalConnect, user: str, name: str, *, access_type: str) -> 
     )
     bundle_id = post(f"{api}/bundles", content=bundle)["id"]
     task = post(f"{api}/deploy", json={"bundle_id": bundle_id})["task_id"]
-    _await(server, user, task)
+    done = finished(server, task, user=user)
+    assert done["code"] == 0, done
     settings = {"access_type": access_type, "idle_timeout": 3600}
     server.request("PATCH", api, user=user, json=settings).raise_for_status()
     vanity = f"/{name}-probe"
     server.request("PUT", f"{api}/vanity", user=user, json={"path": vanity}).raise_for_status()
     return Probe(server, guid, bundle_id, vanity)
-
-
-def _await(server: LocalConnect, user: str, task: str) -> None:
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        answer = server.get(f"/__api__/v1/tasks/{task}?wait=10&first=0", user=user).json()
-        if answer["finished"]:
-            assert answer["code"] == 0, answer
-            return
-    raise AssertionError("The probe was not deployed in time.")

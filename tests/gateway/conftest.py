@@ -16,6 +16,7 @@ import pytest
 from tests.bundles import manifest_of, member, packed
 from tests.deployed import Content, deploy_echo
 from tests.gateway.wire import Answer, Wire, exchange
+from tests.publishing import deploy
 from tests.servers import LocalConnect, running_server
 
 PROBE = Path(__file__).with_name("probe")
@@ -144,14 +145,8 @@ def publish(server: LocalConnect, *, user: str = "alice") -> Site:
     )
     bundle = server.request("POST", f"{content.api}/bundles", user=user, content=archive)
     assert bundle.is_success, bundle.text
-    task = server.request(
-        "POST", f"{content.api}/deploy", user=user, json={"bundle_id": bundle.json()["id"]}
-    ).json()
-    while not (state := server.get(f"/__api__/v1/tasks/{task['task_id']}?wait=5").json())[
-        "finished"
-    ]:
-        pass
-    assert state["code"] == 0, "\n".join(state["output"])
+    task = deploy(content, bundle.json()["id"], user=user)
+    assert task["code"] == 0, "\n".join(task["output"])
     return Site(content)
 
 

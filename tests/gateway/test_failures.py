@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.gateway.conftest import Site
+from tests.publishing import finished
 from tests.servers import eventually
 
 
@@ -78,9 +79,7 @@ class TestSlowness:
         own.change(init_timeout=1)
         own.set_variables(PROBE_SECONDS_TO_START="20")
         task = own.server.request("POST", f"{own.content.api}/deploy", json={}).json()["task_id"]
-        path = f"/__api__/v1/tasks/{task}?wait=20"
-        assert eventually(lambda: bool(own.server.get(path).json()["finished"]), seconds=30)
-        state = own.server.get(path).json()
+        state = finished(own.server, task)
         assert state["code"] == 0
         assert "init_timeout" in state["output"][-1]
 

@@ -87,7 +87,7 @@ def test_a_build_makes_the_environment_and_nothing_else(server: LocalConnect) ->
     content = publish(server, app("one"))
     second = upload(content, archive_of({"app.py": b"raise SystemExit('never run')"}))
     started = server.request("POST", f"{content.api}/build", json={"bundle_id": second})
-    task = server.get(f"/__api__/v1/tasks/{started.json()['task_id']}?wait=30").json()
+    task = finished(server, started.json()["task_id"])
     assert (task["finished"], task["code"]) == (True, 0)
     assert ask(content)["version"] == "one"
 

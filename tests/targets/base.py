@@ -12,6 +12,7 @@ import httpx
 
 from tests.beside import Services
 from tests.catalogue import Example
+from tests.servers import CERTIFICATES
 
 CREDENTIALS = b"RStudio-Connect-Credentials"
 
@@ -51,7 +52,7 @@ class Content(ABC):
     def __init__(self, example: Example, url: str, client: httpx.Client | None = None) -> None:
         self.example = example
         self.url = url
-        self.client = client or httpx.Client(timeout=30, trust_env=False)
+        self.client = client or httpx.Client(timeout=30, trust_env=False, verify=CERTIFICATES)
 
     def seen_by(self, viewer: User | None) -> "Content":
         """The same content, asked as someone else."""
