@@ -9,7 +9,14 @@ from playwright.sync_api import Browser, Playwright, expect
 
 from scripts.packages import installed_by
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+#: the first is the same engine without a window: it takes a third less of the processor
+NAMES = (
+    "chromium-headless-shell",
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+)
 
 #: where it is; None where there is none
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
