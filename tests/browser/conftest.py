@@ -69,7 +69,7 @@ def chromium(
         yield browser
 
 
-@pytest.fixture(params=["content", "vanity", "tls"])
+@pytest.fixture(params=["content", "vanity-behind-tls"])
 def place(
     request: pytest.FixtureRequest,
     chromium: Browser,
@@ -77,7 +77,8 @@ def place(
     targets: dict[str, Target],
     example: Example,
 ) -> Iterator[Place]:
-    target = behind_tls if request.param == "tls" else targets[LocalConnect.name]
+    """By its GUID on the server itself, and by a path of its own through a proxy that ends TLS."""
+    target = targets[LocalConnect.name] if request.param == "content" else behind_tls
     content = target.deploy(example)
     assert isinstance(content, DeployedContent)
     with ExitStack() as stack:
@@ -85,7 +86,7 @@ def place(
         stack.callback(content.open_to, "all")
         content.open_to("logged_in")
         url = content.url
-        if request.param == "vanity":
+        if target is behind_tls:
             url = stack.enter_context(content.at(f"/{example.directory}-here/"))
         context = chromium.new_context(ignore_https_errors=True)
         stack.callback(context.close)

@@ -129,7 +129,7 @@ def bars_have_the_datas_heights(page: Page, year: str) -> None:
         assert height == pytest.approx(amount * scale, abs=TOLERANCE)
 
 
-@pytest.mark.parametrize("address", ["content", "vanity", "tls"])
+@pytest.mark.parametrize("address", ["content", "vanity-behind-tls"])
 def test_nobody_signs_in_and_sees_the_charts(
     address: str,
     visits: Callable[..., Visit],
@@ -138,10 +138,10 @@ def test_nobody_signs_in_and_sees_the_charts(
 ) -> None:
     with ExitStack() as stack:
         url = deployed.url
-        if address == "vanity":
-            url = stack.enter_context(deployed.at("/earnings/"))
-        elif address == "tls":
-            url = behind_tls.deploy(REACT).url
+        if address == "vanity-behind-tls":
+            content = behind_tls.deploy(REACT)
+            assert isinstance(content, DeployedContent)
+            url = stack.enter_context(content.at("/earnings/"))
         visit = visits(url)
         visit.watch.expect(401, f"{url}api_1_0/user")
 
