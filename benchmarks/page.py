@@ -19,27 +19,6 @@ from benchmarks.servers import find_nginx
 _AT_TARGET = 30
 _LONGEST = 60
 
-#: a deployment, step by step; seen once, while little else ran, and not measured again by a run
-TIMELINE = """
-One warm deployment of flask-restx-example, with bytecode cached, took 640 ms:
-
-| ms | in it |
-| --- | --- |
-| 340 | rsconnect reads itself and makes the bundle, before its first request |
-| 10 | it asks for the settings, its user and the content |
-| 6 | upload: the bundle is checked, unpacked and recorded |
-| 8 | the deployment is begun, the environment found, the process spawned |
-| 185 | the process: interpreter 10, Flask 115, Flask-RESTX and what it needs 50, all of ours 10 |
-| 4 | the end of the task is recorded, and reaches rsconnect |
-| 14 | rsconnect visits the draft |
-| 16 | the second deployment, which only activates |
-| 55 | rsconnect ends |
-
-So what a deployment and a start on demand wait for is the app's own imports: a content process
-takes 4 % more of the processor, until it is ready, than a bare interpreter that imports the app.
-The first answer of an example's list takes 2 ms.
-"""
-
 INTRODUCTION = """\
 What the gateway, deployments and the examples cost. `make bench` measures it and writes this page;
 `make bench-smoke` does the same in moments and writes nothing. What is compared is measured in one
@@ -136,8 +115,6 @@ def page(families: list[Family], *, took: float, busy: float, peers: dict[str, s
             "```",
             *(line for family in families for line in section(family)),
             "",
-            "## Where the time of a deployment goes",
-            TIMELINE,
             "## What was tried",
             TRIED,
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from matplotlib import rcParams
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 #: text, lines of the grid, and the lines of the curves
 COLOURS = {
@@ -38,6 +38,10 @@ def main() -> None:
             axes.set(xscale="log", yscale="log", xlabel=curves["across"], ylabel=curves["up"])
             for axis in (axes.xaxis, axes.yaxis):
                 axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+                first, last = axis.get_view_interval()
+                few = last < 100 * first
+                axis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,)))
+                axis.set_minor_formatter(NullFormatter())
                 axis.label.set_color(text)
             axes.tick_params(which="both", colors=text)
             axes.grid(color=grid, linewidth=0.6)
