@@ -4,9 +4,11 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.gateway.conftest import Site
+from tests.publishing import publish
 from tests.servers import LocalConnect, running_server
 
 ADDRESS = "/__local__/requests"
@@ -103,9 +105,36 @@ def test_filters_that_are_none(server: LocalConnect) -> None:
         assert query.partition("=")[0] in answer.json()["error"]
 
 
+def demand(server: LocalConnect, **fault: Any) -> None:
+    """Let a fault befall the next request."""
+    asked = server.request("POST", "/__local__/faults", user="admin", json={**fault, "next": 1})
+    asked.raise_for_status()
+
+
+#: begins with what it was sent; below /short it ends before it has sent all that it promised
+LONG = """
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Length", "200000")])
+    yield environ["wsgi.input"].read().ljust(100_000, b".")
+    if environ["PATH_INFO"] != "/short":
+        yield b"." * 100_000
+"""
+
+
 def test_a_server_that_keeps_none(tmp_path: Path) -> None:
+    """It answers as one that keeps them, faults on demand and all."""
     with running_server(tmp_path / "data", "--no-requests") as server:
         assert server.get(f"/content/{uuid.uuid4()}/").status_code == 404
+        content = publish(server, LONG)
+        answer = server.request("POST", content.path, content=b"some")
+        assert answer.content == b"some".ljust(200_000, b".")
+        with pytest.raises(httpx.RemoteProtocolError):
+            server.get(f"{content.path}short")
+        demand(server, kind="status", status=503)
+        assert server.get(content.path).status_code == 503
+        demand(server, kind="cut")
+        with pytest.raises(httpx.RemoteProtocolError):
+            server.get(content.path)
         answer = server.get(ADDRESS, user="admin")
         assert answer.status_code == 404
         assert "--no-requests" in answer.json()["error"]

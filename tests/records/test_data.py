@@ -81,7 +81,8 @@ def test_a_full_disk_at_the_start(tmp_path: Path) -> None:
                 *("sh", "-c", f'ulimit -f {blocks}; exec "$@"', "sh", LOCAL_CONNECT),
                 *("--port", "0", "--data", data, *options, "--", "true"),
             ],
-            env=environment(),
+            # coverage.py has files of its own to write
+            env={k: v for k, v in environment().items() if not k.startswith("COVERAGE_")},
             capture_output=True,
             text=True,
             timeout=PATIENCE,
