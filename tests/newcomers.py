@@ -34,6 +34,10 @@ def hello():
 """
 
 
+#: what else is installed: where `make coverage` measures, it does so there, too
+MEASURED_BY = ["coverage"] if "COVERAGE_PROCESS_CONFIG" in os.environ else []
+
+
 @dataclass(frozen=True)
 class Newcomer:
     """Someone in a directory of their own, with the commands of one environment."""
@@ -174,4 +178,4 @@ def _environment(directory: Path, install: Callable[[Path], None]) -> Installed:
 
 
 def _pip_install(python: Path, *packages: str) -> None:
-    uv("pip", "install", "--quiet", "--python", str(python), *packages)
+    uv("pip", "install", "--quiet", "--python", str(python), *packages, *MEASURED_BY)
