@@ -224,7 +224,7 @@ class Integrations:
                 raise BadRequest("A permission names a user_guid or a group_guid.")
             if user and not (isinstance(user, str) and self._identities.get(user)):
                 raise NotFound(f"There is no user {user}.")
-            if group and group not in groups:
+            if group and not (isinstance(group, str) and group in groups):
                 raise NotFound(f"There is no group {group}.")
             permissions.append({"user_guid": user or None, "group_guid": group or None})
         return permissions

@@ -298,6 +298,16 @@ def test_a_token_is_fresh_and_over_in_minutes(world: World) -> None:
         world.ask(first, content)
 
 
+def test_content_that_is_gone(world: World) -> None:
+    (connect,) = world.integrations.all(world.user("alice"))
+    content = world.content("logged_in", connect)
+    token = world.token("alice", content)
+    with world.store.session() as session:
+        session.delete(session.get_one(Content, content.id))
+    with refusal(404, 4, "The content of this token is gone"):
+        world.ask(token, content)
+
+
 def test_a_visitor_who_is_locked(world: World) -> None:
     (connect,) = world.integrations.all(world.user("alice"))
     content = world.content("logged_in", connect)
@@ -430,7 +440,9 @@ def test_what_an_integration_is_not(world: World) -> None:
         ({"template": "custom", "config": {"auth_type": "Boss"}}, "auth_type is neither"),
         ({"template": "connect", "config": {"max_role": "Boss"}}, "max_role is not one of"),
         ({"template": "custom", "name": "two\nlines"}, "name is not text on one line"),
+        ({"template": "custom", "description": "x" * 256}, "description is not text of at most"),
         ({"template": "custom", "colour": "red"}, "has no colour"),
+        ({"template": "custom", "permissions": {}}, "permissions is not a list"),
         ({"template": "custom", "permissions": [{}]}, "names a user_guid or a group_guid"),
     ]
     for fields, words in mistakes:
@@ -446,6 +458,21 @@ def test_what_an_integration_is_not(world: World) -> None:
         world.integrations.update(
             world.user("admin"), custom.guid, {"config": {"auth_type": "Service Account"}}
         )
+
+
+@pytest.mark.parametrize("principal", ["user", "group"])
+@pytest.mark.parametrize("guid", ["nobody", ["nobody"]])
+def test_an_integration_for_nobody_there_is(world: World, principal: str, guid: Any) -> None:
+    with pytest.raises(NotFound, match=f"There is no {principal} .*nobody"):
+        world.integration("custom", permissions=[{f"{principal}_guid": guid}])
+
+
+def test_what_is_null_stays_as_it_is(world: World) -> None:
+    custom = world.integration("custom", name=None, description="ours")
+    assert custom.name == "Custom"
+    nulls = {"name": None, "description": None, "permissions": None}
+    changed = world.integrations.update(world.user("admin"), custom.guid, nulls)
+    assert (changed.name, changed.description, changed.permissions) == ("Custom", "ours", [])
 
 
 def test_the_acts_are_remembered(world: World) -> None:
