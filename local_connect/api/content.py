@@ -283,8 +283,8 @@ def _change(content: Content, fields: dict[str, Any]) -> None:
                 if not isinstance(value, str) or len(value) > 4096:
                     raise BadRequest("locked_message is not text of at most 4,096 characters.")
             case "owner_guid":
-                if not isinstance(value, str):
-                    raise BadRequest("owner_guid is not text.")
+                # whoever may not have it is refused before this
+                pass
             case "access_type":
                 if value not in ACCESS_TYPES:
                     raise BadRequest(f"access_type is not one of {', '.join(ACCESS_TYPES)}.")
