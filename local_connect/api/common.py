@@ -137,9 +137,14 @@ async def json_body(request: web.Request) -> Any:
         if len(text) > _BODY_BYTES:
             raise TooLarge(f"The request's body is larger than {_BODY_BYTES:,} bytes.")
     try:
-        return json.loads(text)
+        document = json.loads(text)
+        json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        # JSON can say it, UTF-8 cannot, nor can the database
+        raise BadRequest("The request's body has half of a surrogate pair in it.") from error
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"The request's body is not JSON: {error}.") from error
+    return document
 
 
 async def json_object(request: web.Request) -> dict[str, Any]:
