@@ -1,11 +1,15 @@
 """Bodies of requests to the API and to pages that do not come, or turn out to be no HTTP."""
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
+from local_connect.access.identity import Identities
 from local_connect.config import SchedulingDefaults, Settings
 from local_connect.server import Server
 
@@ -82,6 +86,25 @@ def test_bodies_that_stop_coming(tmp_path: Path) -> None:
                 assert b"for 1 seconds" in answer
 
     asyncio.run(test())
+
+
+def test_a_fault_of_the_server_is_told_on_its_terminal_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("by nothing")
+
+    monkeypatch.setattr(Identities, "everyone", fail)
+
+    async def test() -> bytes:
+        async with serving(tmp_path / "data") as server, asyncio.timeout(8):
+            return await answered(server, "GET /__api__/v1/users HTTP/1.1\r\nConnection: close")
+
+    answer = asyncio.run(test())
+    assert answer.startswith(b"HTTP/1.1 500 ")
+    said = "local-connect failed; its terminal shows the details."
+    assert json.loads(answer.partition(b"\r\n\r\n")[2]) == {"code": 0, "error": said}
+    assert "ZeroDivisionError: by nothing" in "".join(capsys.readouterr())
 
 
 def test_bodies_that_are_not_forms(tmp_path: Path) -> None:
