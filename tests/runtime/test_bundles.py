@@ -1,14 +1,18 @@
 """Bundles as they are unpacked: what is taken, with which warning, and what is refused."""
 
+import asyncio
+import gzip
 import os
 import tarfile
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local_connect.config import Limits
-from local_connect.errors import ApiError, TooLarge
+from local_connect.errors import ApiError, BadRequest, TooLarge
+from local_connect.records.store import Store
 from local_connect.runtime import bundles
 from local_connect.runtime.bundles import Unpacked, unpack
 from tests.bundles import FILES, Member, app, listed, manifest_of, member, packed
@@ -316,6 +320,10 @@ HOSTILE: dict[str, tuple[list[Member], str]] = {
         listed(member("data", b"1"), member("data\\x", b"2")),
         "data/x stands in the bundle twice",
     ),
+    "a directory that is a file too": (
+        listed(member("data/x", b"1"), member("data", b"2")),
+        "data stands in the bundle twice",
+    ),
     "a name with a null": (
         listed(member("a.txt", b"x"), member("b.txt", b"x", pax_headers={"path": "b\0.txt"})),
         "leads out",
@@ -343,6 +351,10 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "not gzip": (b"Hello!" * 100, "not a whole gzipped tar archive"),
     "cut short": (packed(app())[:-20], "Was the upload cut short?"),
     "cut in half": (packed(app())[: len(packed(app())) // 2], "Was the upload cut short?"),
+    "a member of less than nothing": (
+        gzip.compress(member("odd", size=-1)[0].tobuf(tarfile.GNU_FORMAT)),
+        "odd in the bundle is smaller than nothing",
+    ),
     "no manifest": (packed(app()[1:]), "no manifest.json at its top"),
     "a manifest that is not JSON": (
         packed([member("manifest.json", b'{"version": 1,'), *app()[1:]]),
@@ -442,3 +454,33 @@ def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     name = "n" * (os.pathconf(tmp_path, "PC_NAME_MAX") + 1)
     with pytest.raises(OSError, match="name too long"):
         unpacked(tmp_path, listed(member(name)))
+
+
+def received(tmp_path: Path, archive: bytes, **limits: Any) -> None:
+    """Take an upload in by two pieces, for content that is of no interest here."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield archive[:50]
+        yield archive[50:]
+
+    store = Store(tmp_path / "data")
+    try:
+        taken = bundles.receive(
+            pieces(), store=store, limits=Limits(**limits), content_guid="", created_by=""
+        )
+        asyncio.run(taken)
+    finally:
+        # nothing is kept of what is refused
+        assert list(store.bundles.iterdir()) == []
+        store.close()
+
+
+def test_an_upload_that_is_too_large(tmp_path: Path) -> None:
+    with pytest.raises(TooLarge, match="The bundle is larger than 60 bytes"):
+        received(tmp_path, packed(app()), bundle_bytes=60)
+
+
+def test_an_upload_of_what_the_disk_does_not_take(tmp_path: Path) -> None:
+    name = "n" * (os.pathconf(tmp_path, "PC_NAME_MAX") + 1)
+    with pytest.raises(BadRequest, match=r"The bundle cannot be unpacked: File name too long\."):
+        received(tmp_path, packed(listed(member(name))))

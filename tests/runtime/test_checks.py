@@ -1,8 +1,11 @@
 """Checks of the server: what fails them, and how a run of them is watched and ended."""
 
 import asyncio
+import shutil
+import sqlite3
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -123,6 +126,23 @@ def test_a_python_that_is_another_or_none(store: Store, tmp_path: Path) -> None:
 def test_a_directory_that_is_open_to_others(store: Store) -> None:
     store.data.chmod(0o755)
     assert "is open to other users (mode 055)." in failures(run(store))["directory"]
+
+
+def test_a_disk_that_is_nearly_full(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(store.data)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    assert failures(run(store, OWN)) == {"room": f"Only 1,000 bytes are free in {store.data}."}
+
+
+def test_a_database_with_faults(store: Store) -> None:
+    with closing(sqlite3.connect(store.data / "local-connect.db")) as database:
+        database.executescript(
+            "CREATE TABLE faulty (number CHECK (number > 0));"
+            "PRAGMA ignore_check_constraints = true;"
+            "INSERT INTO faulty VALUES (-1);"
+        )
+    said = "SQLite finds faults in the database: CHECK constraint failed in faulty."
+    assert failures(run(store, OWN)) == {"database": said}
 
 
 def test_a_run_is_deleted_while_it_goes_on(store: Store) -> None:

@@ -1,13 +1,23 @@
 """Which Python a bundle gets, and which bundles share an environment."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from packaging.version import Version
 
-from local_connect.runtime import requirements
-from local_connect.runtime.environments import Python, choose_python, environment_name
+from local_connect.runtime import environments, requirements
+from local_connect.runtime.environments import (
+    Environments,
+    Python,
+    Pythons,
+    choose_python,
+    environment_name,
+)
 from local_connect.runtime.manifests import Manifest
 from local_connect.runtime.tasks import TaskFailed
 from tests.bundles import FILES, manifest_of
@@ -59,6 +69,50 @@ def test_asgi_needs_a_newer_python() -> None:
     metadata = {"appmode": "python-fastapi", "entrypoint": "app"}
     with pytest.raises(TaskFailed, match=r"this server has 3\.13\.1, 3\.12\.9, 3\.12\.4\."):
         choose_python(manifest("3.9.18", metadata=metadata), PYTHONS)
+
+
+def test_which_pythons_of_this_machine_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = [
+        ("3.9.18", "cpython"),
+        ("3.8.20", "cpython"),
+        ("3.10.16", "pypy"),
+        ("unknown", "cpython"),
+        ("3.99.1", "cpython"),
+    ]
+
+    async def list_pythons() -> list[dict[str, str]]:
+        return [
+            {"version": version, "implementation": implementation, "path": "/python"}
+            for version, implementation in listed
+        ]
+
+    monkeypatch.setattr(environments, "_list_pythons", list_pythons)
+
+    async def found() -> list[str]:
+        return [str(python.version) for python in await Pythons().all()]
+
+    newest, _own, oldest = asyncio.run(found())
+    assert (newest, oldest) == ("3.99.1", "3.9.18")
+
+
+def test_a_build_that_takes_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @asynccontextmanager
+    async def started(*_: str, **__: Any) -> AsyncIterator[Any]:
+        # an installer that says nothing and goes on
+        yield SimpleNamespace(stdout=asyncio.StreamReader())
+
+    async def log(_: str) -> None: ...
+
+    async def build() -> None:
+        await Environments(cache, build_seconds=0.01).ensure(manifest(), app, PYTHONS[0], log)
+
+    monkeypatch.setattr(environments, "started", started)
+    app, cache = tmp_path / "app", tmp_path / "environments"
+    for directory in (app, cache):
+        directory.mkdir()
+    (app / "requirements.txt").write_text("flask")
+    with pytest.raises(TaskFailed, match="The environment was not built within 0 seconds"):
+        asyncio.run(build())
 
 
 def name(app: Path, text: str, python: Python = PYTHONS[0], **changes: Any) -> str:

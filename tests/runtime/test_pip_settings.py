@@ -1,5 +1,6 @@
 """What uv is told of pip's configuration."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -82,6 +83,16 @@ def test_files(home: Path) -> None:
     )
     assert options(home, PIP_CONFIG_FILE="/dev/null") == ""
     assert options(home, PIP_INDEX_URL=OURS).startswith(f"--default-index {OURS} --index {THEIRS}")
+
+
+def test_files_of_macos(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    system = Path("/Library/Application Support/pip/pip.conf")
+    legacy, general = home / ".pip" / "pip.conf", home / ".config" / "pip" / "pip.conf"
+    assert list(pip_settings._files(environment(home))) == [system, legacy, general]
+    library = home / "Library" / "Application Support" / "pip"
+    library.mkdir(parents=True)
+    assert list(pip_settings._files(environment(home))) == [system, legacy, library / "pip.conf"]
 
 
 def test_an_index_of_the_requirements(home: Path) -> None:
