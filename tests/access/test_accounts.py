@@ -75,7 +75,10 @@ def test_users_are_made_changed_and_locked(server: LocalConnect, admin: Any) -> 
 
     with refused(409):
         admin.users.create(username=name)
-    for wrong in ({}, {"username": ""}, {"username": "x", "user_role": "king"}, {"colour": "red"}):
+    for wrong in (
+        *({}, {"username": ""}, {"username": "x", "user_role": "king"}, {"colour": "red"}),
+        *({"username": "two\nlines"}, {"username": "x" * 256}, {"username": "x", "email": 7}),
+    ):
         with refused(400):
             admin.users.create(**wrong)
     # somebody has to be there to let others in
@@ -126,6 +129,19 @@ def test_groups_are_made_and_filled(server: LocalConnect, admin: Any) -> None:
     assert server.get(f"{see}/permissions").json() == []
     with refused(404):
         admin.groups.get(group["guid"])
+
+
+def test_a_group_is_given_to_another(server: LocalConnect, admin: Any) -> None:
+    alice = Client(server.url, server.users["alice"].api_key)
+    group = alice.groups.create(name=new_name())
+    path = f"/__api__/v1/groups/{group['guid']}"
+    given = server.request("PATCH", path, json={"owner_guid": admin.me["guid"]})
+    assert given.json() == {**group, "owner_guid": admin.me["guid"]}
+    # it is alice's no more
+    refusal(server.request("PATCH", path, json={"name": new_name()}), 403)
+    nobody = {"owner_guid": str(uuid.uuid4())}
+    refusal(server.request("PATCH", path, user="admin", json=nobody), 404)
+    assert admin.groups.get(group["guid"]) == given.json()
 
 
 #: who may do what: administrators, alice (who owns the group), another publisher, a viewer

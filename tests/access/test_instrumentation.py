@@ -1,5 +1,6 @@
 """Hits and visits, checks and metrics: by posit-sdk, in pages, and who may see which."""
 
+import time
 import uuid
 from collections.abc import Iterator
 from functools import cache
@@ -7,10 +8,12 @@ from typing import Any
 
 import httpx
 import pytest
+from aiohttp.test_utils import make_mocked_request
 from posit.connect import Client  # type: ignore[import-untyped]
 from posit.connect.errors import ClientError  # type: ignore[import-untyped]
 from prometheus_client.parser import text_string_to_metric_families
 
+from local_connect.api.instrumentation import _time
 from tests.access.conftest import create, deploy, refusal, share, wsgi
 from tests.deployed import Content
 from tests.servers import LocalConnect, eventually
@@ -120,6 +123,17 @@ def test_visits_in_pages(visited: Content) -> None:
 )
 def test_what_is_asked_for_wrongly(server: LocalConnect, query: str, says: str) -> None:
     assert says in refusal(server.get(f"{VISITS}?{query}"), 400)
+
+
+@pytest.mark.quick
+def test_a_time_without_an_offset_is_of_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "UTC-5")
+        time.tzset()
+        asked = make_mocked_request("GET", "/?from=2026-01-02T03:04:05&to=2026-01-02T03:04:05-01")
+        said = [_time(asked, name) for name in ("from", "to", "at")]
+    time.tzset()
+    assert said == ["2026-01-02T03:04:05Z", "2026-01-02T04:04:05Z", None]
 
 
 def test_hits_go_with_their_content(server: LocalConnect) -> None:
