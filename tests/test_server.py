@@ -1,5 +1,6 @@
 """The life of a server: its command, its data over a restart, and what is left after it."""
 
+import asyncio
 import os
 import re
 import signal
@@ -15,6 +16,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from local_connect.access.accounts import Accounts
+from local_connect.config import Settings
+from local_connect.errors import LocalConnectError
+from local_connect.server import Server
 from tests.deployed import ECHO, Person
 from tests.publishing import publish
 from tests.rsconnect_cli import RSCONNECT
@@ -249,3 +254,33 @@ def test_what_it_says_first(server: LocalConnect) -> None:
 
 def test_health(server: LocalConnect) -> None:
     assert server.get("/__local__/health", user=None).json()["status"] == "ok"
+
+
+@pytest.mark.quick
+def test_a_server_without_an_administrator_says_so(data: Path, tmp_path: Path) -> None:
+    """As where one has demoted the other, and then leaves the users file."""
+    one, other = (
+        f'[[users]]\nusername = "{name}"\nuser_role = "administrator"\n' for name in ("ada", "eve")
+    )
+    file = tmp_path / "users.toml"
+
+    async def test() -> None:
+        file.write_text(one + other)
+        server = Server(Settings(data=data, users=file))
+        ada, eve = server.users
+        assert server.administrator.username == "ada"
+        accounts = Accounts(server._store, server._identities)
+        accounts.update_user(eve, ada.guid, {"user_role": "viewer"})
+        assert server.administrator.username == "eve"
+        await server.stop()
+
+        file.write_text(one)
+        server = Server(Settings(data=data, users=file))
+        try:
+            assert [(user.username, user.user_role) for user in server.users] == [("ada", "viewer")]
+            with pytest.raises(LocalConnectError, match="None of the users is an administrator"):
+                _ = server.administrator
+        finally:
+            await server.stop()
+
+    asyncio.run(test())
