@@ -422,6 +422,16 @@ def test_two_names_for_one_file(
         unpacked(tmp_path, members)
 
 
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, LINK])
+def test_a_directory_is_no_file_before_the_disk_is_asked(kind: bytes) -> None:
+    tree = bundles._Tree()
+    for name in ("data/x", "data/y/z"):
+        tree.add(name, tarfile.TarInfo(name))
+    for name in ("data", "data/y"):
+        with pytest.raises(BadRequest, match=f"{name} stands in the bundle twice"):
+            tree.add(name, member(name, type=kind, linkname="x")[0])
+
+
 def _add_without_looking(tree: Any, name: str, info: tarfile.TarInfo) -> None:
     tree.files.add(name)
     if info.issym():
