@@ -1,11 +1,13 @@
 """`local-connect report`: what it tells of a fault, and what it never does."""
 
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 from local_connect.config import Settings
-from local_connect.report import report, without_secrets
+from local_connect.records.store import Content, Store, User
+from local_connect.report import PACKAGES, report, without_secrets
 from tests.publishing import archive_of, create, deploy, upload
 from tests.servers import LocalConnect, run
 
@@ -106,3 +108,40 @@ def test_no_credential_of_a_seed_is_told(tmp_path: Path) -> None:
     said = report(Settings(data=tmp_path / "data", seed=seed))
     assert "seed = " in said
     assert "of-the-users-file" not in said
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("text", [None, "users = ["], ids=["missing", "not TOML"])
+def test_a_users_file_that_cannot_be_read_is_no_bar(tmp_path: Path, text: str | None) -> None:
+    users = tmp_path / "users.toml"
+    if text is not None:
+        users.write_text(text, "utf-8")
+    said = report(Settings(data=tmp_path / "data", users=users))
+    assert f"users = {users}" in said
+
+
+@pytest.mark.quick
+def test_content_without_a_bundle_is_told_with_its_own_settings(tmp_path: Path) -> None:
+    store = Store(tmp_path / "data")
+    alice = User(username="alice", user_role="publisher")
+    content = Content(name="empty", owner_guid=alice.guid, max_processes=2, read_timeout=30)
+    with store.session() as session:
+        session.add(alice)
+        session.flush()
+        session.add(content)
+    store.close()
+    said = report(Settings(data=tmp_path / "data"))
+    told = "Content empty (unknown, acl)\n  max_processes = 2, read_timeout = 30\n  no bundle\n"
+    assert said.endswith(told)
+
+
+@pytest.mark.quick
+def test_a_package_that_is_missing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(package: str) -> str:
+        if package == PACKAGES[0]:
+            raise metadata.PackageNotFoundError(package)
+        return "1.0"
+
+    monkeypatch.setattr("local_connect.report.version", version)
+    said = report(Settings(data=tmp_path / "data"))
+    assert f"{PACKAGES[0]} is not installed, {PACKAGES[1]} 1.0, " in said
