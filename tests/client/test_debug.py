@@ -1,5 +1,6 @@
 """`local-connect --watch DIR --debug`: a debugger attaches to the app, as an editor does."""
 
+import importlib.util
 import itertools
 import json
 import os
@@ -15,7 +16,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
+import pytest
 
+from local_connect.client import debugger
+from local_connect.errors import LocalConnectError
 from tests.servers import LOCAL_CONNECT, environment, eventually
 
 PATIENCE = 60
@@ -232,3 +236,10 @@ def test_what_it_needs(tmp_path: Path) -> None:
         told = said("--watch", str(tmp_path), "--debug", "--debug-port", port)
     assert f"cannot attach at port {port}: Address already in use" in told
     assert "--debug-port 0" in told
+
+
+@pytest.mark.quick
+def test_without_debugpy_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    with pytest.raises(LocalConnectError, match=r"pip install 'local-connect\[debug\]'"):
+        debugger.find_port(0)

@@ -110,6 +110,14 @@ def test_what_is_wrong_is_named(directory: Path, text: str, said: str) -> None:
     assert str(directory / "seed.toml") in str(raised.value)
 
 
+def test_a_manifest_names_the_entry_point_itself(directory: Path) -> None:
+    (directory / "api" / "manifest.json").write_text("{}", "utf-8")
+    text = "[api]\nkind = 'manifest'"
+    assert read(directory, text).items[0].kind == "manifest"
+    with pytest.raises(LocalConnectError, match="of the kind manifest it has no entrypoint"):
+        read(directory, f"{text}\nentrypoint = 'app:app'")
+
+
 def test_integrations(directory: Path) -> None:
     found = read(directory, "", integrations="['My warehouse']\ntemplate = 'snowflake'")
     assert found.integrations == ({"name": "My warehouse", "template": "snowflake"},)

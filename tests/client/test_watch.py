@@ -1,16 +1,23 @@
 """`local-connect --watch`: edit and look."""
 
+import asyncio
 import os
 import re
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import httpx
+import pytest
 
+from local_connect.client import rsconnect, watch
+from local_connect.errors import LocalConnectError
+from local_connect.records.store import User
 from tests.newcomers import APP, Newcomer
 from tests.servers import wait_until_none_is_left
 from tests.terminals import on_a_terminal
@@ -176,6 +183,36 @@ def test_it_takes_no_command(newcomer: Newcomer) -> None:
     assert done.returncode == 2, done.stdout
     assert "run the command in another terminal" in " ".join(done.stdout.split())
     assert not (newcomer.directory / ".local-connect").exists()
+
+
+@pytest.mark.quick
+def test_a_directory_that_the_system_cannot_watch_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def changes(*_: Any, **__: Any) -> AsyncIterator[None]:
+        raise OSError("no watches are left")
+        yield
+
+    def copy(*_: Any, **__: Any) -> str:
+        raise OSError(5, "Input/output error", "app.py")
+
+    monkeypatch.setattr(watch, "awatch", changes)
+    monkeypatch.setattr(rsconnect, "copy", copy)
+    watching = watch.watch(
+        watch.Watched(tmp_path, "api", None),
+        url="",
+        author=User(username="alice", user_role="publisher"),
+        data=tmp_path / "data",
+        failures={},
+        debugged={},
+    )
+    with pytest.raises(LocalConnectError) as raised:
+        asyncio.run(watching)
+    assert str(raised.value).startswith(f"{tmp_path} cannot be watched: no watches are left.")
+    assert "WATCHFILES_FORCE_POLLING=1" in str(raised.value)
+    # nor does a file that cannot be read end it
+    name = rsconnect.content_name(tmp_path)
+    assert capsys.readouterr().err == f"{name}: not deployed: app.py: Input/output error\n"
 
 
 def look(address: str) -> httpx.Response:
