@@ -1,0 +1,95 @@
+"""What the pages say, and what they refuse, without a server."""
+
+import asyncio
+import socket
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
+from multidict import CIMultiDict
+
+from local_connect.api.common import SERVICES
+from local_connect.dashboard import again, pages, requests
+from local_connect.dashboard.as_seen_by import AsSeenBy
+from local_connect.dashboard.items import Item
+from local_connect.errors import ApiError, BadRequest, NotDeployed
+from local_connect.gateway.inspection import INSPECTOR, Inspector
+from local_connect.gateway.recorder import BODY_BYTES, Recorder, Recording
+from local_connect.records.store import Content
+
+pytestmark = pytest.mark.quick
+
+
+def recorded(method: str = "GET") -> Recording:
+    sent = CIMultiDict({"Host": "connect.example.com"})
+    return Recorder().begin("guid", "/content/guid/", method, "/content/guid/x", sent)
+
+
+def send_again(recording: Recording, app: web.Application | None = None) -> int:
+    request = make_mocked_request("POST", "/", app=app or web.Application())
+    return asyncio.run(again.send(request, recording, ""))
+
+
+def test_a_body_that_is_not_kept_whole_is_not_sent_again() -> None:
+    recording = recorded("POST")
+    recording.keep_body(b"x" * (BODY_BYTES + 1))
+    with pytest.raises(BadRequest, match=r"has 16,385 bytes, and only the first 16,384 are kept"):
+        send_again(recording)
+
+
+def test_a_websocket_is_not_opened_again() -> None:
+    recording = recorded()
+    recording.status = 101
+    with pytest.raises(BadRequest, match="It is a WebSocket"):
+        send_again(recording)
+
+
+def test_a_request_that_does_not_arrive_again_says_why() -> None:
+    app = web.Application()
+    app[INSPECTOR] = Inspector(Recorder(), cast(Any, None), cast(Any, None))
+    with socket.socket() as deaf:
+        # nobody listens there
+        deaf.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}/"
+        app[SERVICES] = cast(Any, SimpleNamespace(deploys=SimpleNamespace(server_url=url)))
+        with pytest.raises(ApiError, match="It could not be sent again: Cannot connect") as raised:
+            send_again(recorded(), app)
+    assert raised.value.status == 502
+
+
+def test_there_is_no_news_of_requests_that_are_not_recorded() -> None:
+    request = make_mocked_request("GET", "/", app=web.Application())
+    item = Item(
+        content=Content(name="greetings", owner_guid=""),
+        owner="alice",
+        state="",
+        path="/content/guid/",
+        runs=(),
+        may_open=True,
+        may_change=True,
+    )
+    assert requests.news(request, item, 0, set()) == []
+
+
+def test_a_browser_gets_why_content_was_not_deployed() -> None:
+    request = make_mocked_request("GET", "/content/guid/hello?a=b")
+    page = pages.refuse(request, NotDeployed("greetings", "RuntimeError: <broken>"), None)
+    assert page.status == 500
+    assert page.text
+    assert "greetings was not deployed" in page.text
+    assert "RuntimeError: &lt;broken&gt;" in page.text
+    assert 'href="/content/guid/hello?a=b"' in page.text
+
+
+@pytest.mark.parametrize(
+    ("number", "told"), [(None, "not yet"), (0.0123, "12.3 ms"), (1.5, "1.5 s")]
+)
+def test_a_span_of_time_is_for_reading(number: float | None, told: str) -> None:
+    assert pages.seconds(number) == told
+
+
+@pytest.mark.parametrize(("status", "phrase"), [(404, "Not Found"), (0, ""), (299, "")])
+def test_a_status_that_has_no_name_is_shown_without(status: int, phrase: str) -> None:
+    assert AsSeenBy("alice", status, "").phrase == phrase
