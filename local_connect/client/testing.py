@@ -110,11 +110,10 @@ class LocalConnect:
     @property
     def publisher(self) -> str:
         """Who deploys where nobody is named: the first publisher, else an administrator."""
-        for role in ("publisher", "administrator"):
-            for user in self.users.values():
-                if user.user_role == role:
-                    return user.username
-        raise LocalConnectError("None of the users may publish.")
+        for user in self.users.values():
+            if user.user_role == "publisher":
+                return user.username
+        return self.administrator
 
     @property
     def administrator(self) -> str:
