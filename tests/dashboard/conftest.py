@@ -26,6 +26,12 @@ def app(environ, start_response):
     if environ["PATH_INFO"] == "/moved":
         start_response("302 Found", [("Location", environ["SCRIPT_NAME"] + "/there")])
         return []
+    if environ["PATH_INFO"] == "/round":
+        start_response("302 Found", [("Location", environ["SCRIPT_NAME"] + "/round")])
+        return []
+    if environ["PATH_INFO"] == "/page":
+        start_response("200 OK", [("Content-Type", "text/html")])
+        return [b"."]
     start_response("200 OK", [("Content-Type", "application/json")])
     return [json.dumps(answer).encode()]
 """

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import httpx
 import pytest
@@ -175,6 +176,120 @@ def test_a_form_that_is_wrong_is_answered_with_the_reason(
     assert 400 <= answer.status_code < 500
     assert answer.headers["Content-Type"].startswith("text/html")
     assert 'role="alert"' in answer.text or action == "nothing"
+
+
+def test_an_anonymous_visitor_is_led_to_sign_in_for_what_is_not_to_be_seen(
+    client: httpx.Client, shared: Content
+) -> None:
+    """The content is open to everyone, and what only its owner may see is not."""
+    for tab in ("logs", "settings", "requests"):
+        answer = client.get(f"{address(shared)}{tab}", headers={"Accept": "text/html"})
+        assert answer.status_code == 302
+        assert answer.headers["Location"] == f"{SIGN_IN}?url={address(shared)}{tab}"
+
+
+def test_an_anonymous_visitor_ends_no_fault(client: httpx.Client, own: Content) -> None:
+    fault = {"kind": "status", "status": 503, "content_guid": own.guid, "next": 1}
+    own.server.request("POST", "/__local__/faults", user="admin", json=fault).raise_for_status()
+    refused = send(client, "/connect/faults/reset", {"token": token_of(client)})
+    assert refused.status_code == 403
+    assert "Nobody is signed in here any more." in refused.text
+    assert own.server.get(own.path).status_code == 503
+
+
+def test_an_address_without_its_last_slash_leads_on(client: httpx.Client, own: Content) -> None:
+    for path in (HOME, address(own)):
+        answer = client.get(path.removesuffix("/"))
+        assert (answer.status_code, answer.headers["Location"]) == (308, path)
+
+
+def test_a_log_that_is_gone_is_not_found(client: httpx.Client, own: Content) -> None:
+    sign_in(client, "alice")
+    answer = client.get(
+        f"{address(own)}logs", params={"log": "job-gone"}, headers={"Accept": "text/html"}
+    )
+    assert answer.status_code == 404
+    assert "There is no such log any more." in answer.text
+
+
+def asked(client: httpx.Client, content: Content, path: str) -> str:
+    """The page that shows what each identity gets from a path."""
+    token = token_of(client, address(content))
+    answer = send(client, f"{address(content)}ask", {"token": token, "path": path})
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+def test_what_each_identity_gets_where_there_is_no_plain_answer(
+    client: httpx.Client, shared: Content
+) -> None:
+    sign_in(client, "alice")
+    everyone = len(shared.server.users) + 1
+    assert asked(client, shared, "round").count("More than 5 redirects.") == everyone
+    assert asked(client, shared, "page").count(">an HTML page<") == everyone
+
+
+def last_request(content: Content) -> dict[str, Any]:
+    """The newest that came in for the content, as it is recorded."""
+    query = {"content_guid": content.guid, "limit": 1}
+    listed = content.server.get("/__local__/requests", user="admin", params=query)
+    one: dict[str, Any] = listed.raise_for_status().json()[0]
+    return one
+
+
+def test_a_request_is_sent_again_as_nobody_and_when_its_answer_is_cut_off(
+    client: httpx.Client, own: Content
+) -> None:
+    sign_in(client, "alice")
+    # of an answer this short nothing is left
+    own.server.get(f"{own.path}page").raise_for_status()
+    number = last_request(own)["id"]
+    fault = {"kind": "cut", "content_guid": own.guid, "next": 1}
+    own.server.request("POST", "/__local__/faults", user="admin", json=fault).raise_for_status()
+    for visitor, expected in (("", ("alice", "cut")), ("-", (None, None))):
+        fields = {"token": token_of(client, address(own)), "id": str(number), "visitor": visitor}
+        answer = send(client, f"{address(own)}again", fields)
+        again = last_request(own)
+        assert (again["visitor"], again["faults"]) == expected
+        beside = f"{address(own)}requests?id={number}&beside={again['id']}#answers"
+        assert (answer.status_code, answer.headers["Location"]) == (303, beside)
+
+
+def test_a_request_is_not_sent_again_as_somebody_unknown(
+    client: httpx.Client, own: Content
+) -> None:
+    sign_in(client, "alice")
+    own.echo("first", user="alice")
+    number = last_request(own)["id"]
+    fields = {"token": token_of(client, address(own)), "id": str(number), "visitor": "eve"}
+    answer = send(client, f"{address(own)}again", fields)
+    assert answer.status_code == 400
+    assert "There is no user eve." in answer.text
+    assert last_request(own)["id"] == number
+
+
+def test_a_request_for_other_content_is_not_shown(
+    client: httpx.Client, own: Content, shared: Content
+) -> None:
+    sign_in(client, "alice")
+    shared.echo("elsewhere", user="bob")
+    answer = client.get(
+        f"{address(own)}requests",
+        params={"id": last_request(shared)["id"]},
+        headers={"Accept": "text/html"},
+    )
+    assert answer.status_code == 404
+    assert "There is no such request for this content." in answer.text
+
+
+@pytest.mark.parametrize(("method", "option"), [("HEAD", "--head"), ("PUT", "--request PUT")])
+def test_the_command_for_a_shell_has_the_method(
+    client: httpx.Client, own: Content, method: str, option: str
+) -> None:
+    sign_in(client, "alice")
+    own.server.request(method, own.path).raise_for_status()
+    page = client.get(f"{address(own)}requests", headers={"Accept": "text/html"})
+    assert f" --globoff {option} " in page.text
 
 
 def test_a_token_opens_no_api(client: httpx.Client, own: Content) -> None:

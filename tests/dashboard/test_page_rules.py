@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,8 +12,7 @@ from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
 from local_connect.api.common import SERVICES
-from local_connect.dashboard import again, pages, requests
-from local_connect.dashboard.as_seen_by import AsSeenBy
+from local_connect.dashboard import again, as_seen_by, pages, requests
 from local_connect.dashboard.items import Item
 from local_connect.errors import ApiError, BadRequest, NotDeployed
 from local_connect.gateway.inspection import INSPECTOR, Inspector
@@ -20,6 +20,14 @@ from local_connect.gateway.recorder import BODY_BYTES, Recorder, Recording
 from local_connect.records.store import Content
 
 pytestmark = pytest.mark.quick
+
+
+@pytest.fixture
+def deaf() -> Iterator[str]:
+    """The address of a server that does not listen."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}/"
 
 
 def recorded(method: str = "GET") -> Recording:
@@ -46,17 +54,30 @@ def test_a_websocket_is_not_opened_again() -> None:
         send_again(recording)
 
 
-def test_a_request_that_does_not_arrive_again_says_why() -> None:
+def test_a_request_that_does_not_arrive_again_says_why(deaf: str) -> None:
     app = web.Application()
     app[INSPECTOR] = Inspector(Recorder(), cast(Any, None), cast(Any, None))
-    with socket.socket() as deaf:
-        # nobody listens there
-        deaf.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{deaf.getsockname()[1]}/"
-        app[SERVICES] = cast(Any, SimpleNamespace(deploys=SimpleNamespace(server_url=url)))
-        with pytest.raises(ApiError, match="It could not be sent again: Cannot connect") as raised:
-            send_again(recorded(), app)
+    app[SERVICES] = cast(Any, SimpleNamespace(deploys=SimpleNamespace(server_url=deaf)))
+    with pytest.raises(ApiError, match="It could not be sent again: Cannot connect") as raised:
+        send_again(recorded(), app)
     assert raised.value.status == 502
+
+
+def test_content_that_does_not_answer_is_shown_with_the_reason(deaf: str) -> None:
+    app = web.Application()
+    app[SERVICES] = cast(
+        Any,
+        SimpleNamespace(
+            deploys=SimpleNamespace(server_url=deaf),
+            identities=SimpleNamespace(all=list),
+            exchange=SimpleNamespace(last=0, acts=lambda *_: []),
+        ),
+    )
+    request = make_mocked_request("POST", "/", app=app)
+    content = Content(name="greetings", owner_guid="")
+    (nobody,) = asyncio.run(as_seen_by.ask(request, content, "hello"))
+    assert (nobody.who, nobody.status) == ("Nobody", 0)
+    assert nobody.text.startswith("No answer: Cannot connect to host ")
 
 
 def test_there_is_no_news_of_requests_that_are_not_recorded() -> None:
@@ -92,4 +113,4 @@ def test_a_span_of_time_is_for_reading(number: float | None, told: str) -> None:
 
 @pytest.mark.parametrize(("status", "phrase"), [(404, "Not Found"), (0, ""), (299, "")])
 def test_a_status_that_has_no_name_is_shown_without(status: int, phrase: str) -> None:
-    assert AsSeenBy("alice", status, "").phrase == phrase
+    assert as_seen_by.AsSeenBy("alice", status, "").phrase == phrase
