@@ -9,6 +9,7 @@ from aiohttp import web
 from yarl import URL
 
 from local_connect.api.common import services
+from local_connect.dashboard.answers import beginning
 from local_connect.errors import ApiError, BadRequest
 from local_connect.gateway import headers as rules
 from local_connect.gateway.inspection import AGAIN_HEADER, NOBODY, inspector
@@ -64,8 +65,7 @@ async def send(request: web.Request, recording: Recording, visitor: str) -> int:
                 allow_redirects=False,
             ) as answer,
         ):
-            # an answer may have no end
-            await answer.content.read(BODY_BYTES)
+            await beginning(answer, BODY_BYTES)
     except (aiohttp.ClientError, TimeoutError, ValueError) as failed:
         error = failed
     for one in inspector(request).find(recording.guid):

@@ -13,6 +13,7 @@ from aiohttp import web
 from yarl import URL
 
 from local_connect.api.common import services
+from local_connect.dashboard.answers import beginning
 from local_connect.errors import BadRequest
 from local_connect.records.store import Content, User
 
@@ -99,7 +100,7 @@ async def _seen_by(
                         target.query
                     )
                     continue
-                body = await answer.content.read(4 * _ANSWER)
+                body = await beginning(answer, 4 * _ANSWER)
                 return AsSeenBy(who, answer.status, _readable(answer.content_type, body))
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         return AsSeenBy(who, 0, f"No answer: {error or 'it took too long'}")

@@ -15,7 +15,7 @@ HOME = "/connect/"
 
 #: answers who is asking, and says so in its log too
 SOURCE = """
-import json, os
+import json, os, time
 
 
 def app(environ, start_response):
@@ -32,8 +32,17 @@ def app(environ, start_response):
     if environ["PATH_INFO"] == "/page":
         start_response("200 OK", [("Content-Type", "text/html")])
         return [b"."]
+    if environ["PATH_INFO"] == "/pieces":
+        return in_pieces(start_response)
     start_response("200 OK", [("Content-Type", "application/json")])
     return [json.dumps(answer).encode()]
+
+
+def in_pieces(start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    yield b"first, "
+    time.sleep(0.2)
+    yield b"second"
 """
 
 

@@ -227,6 +227,7 @@ def test_what_each_identity_gets_where_there_is_no_plain_answer(
     everyone = len(shared.server.users) + 1
     assert asked(client, shared, "round").count("More than 5 redirects.") == everyone
     assert asked(client, shared, "page").count(">an HTML page<") == everyone
+    assert asked(client, shared, "pieces").count(">first, second<") == everyone
 
 
 def last_request(content: Content) -> dict[str, Any]:
