@@ -81,8 +81,9 @@ def test_a_task_tells_of_its_progress(stack: Stack, source: Source) -> None:
             message = told.get_message(timeout=20)
             assert message is not None
             about = json.loads(message["data"])
-            assert about["task_id"] == task
-            found.append((about["status"], about["result"]))
+            # one that an earlier test asked for may still be ending
+            if about["task_id"] == task:
+                found.append((about["status"], about["result"]))
     progress = [result for state, result in found if state == "PROGRESS"]
     assert progress == [{"done": done, "of": 1200} for done in (500, 1000, 1200)]
     assert found[0] == ("QUEUED", None)
