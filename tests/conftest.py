@@ -34,7 +34,7 @@ from tests.targets.process import Process
 __all__ = ["pytest_terminal_summary"]
 
 #: fixtures that the tests of several packages share
-pytest_plugins = ["tests.deployed", "tests.newcomers", "tests.not_run"]
+pytest_plugins = ["tests.deployed", "tests.newcomers", "tests.not_run", "tests.stores"]
 
 #: stands for the targets or examples of a test that has none
 NOWHERE = [None]

@@ -1,7 +1,6 @@
 """`local-connect export`: what it leaves out, and that it says so."""
 
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +23,6 @@ from local_connect.records.store import (
 from tests.publishing import archive_of
 
 pytestmark = pytest.mark.quick
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(tmp_path / "data")
-    yield store
-    store.close()
 
 
 @pytest.fixture

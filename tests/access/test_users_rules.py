@@ -1,7 +1,7 @@
 """The users file, and the records of users that a server keeps by it: the rules, in memory."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -164,13 +164,6 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         users_file.read(tmp_path / "users.toml")
     with pytest.raises(LocalConnectError, match="cannot be read: Is a directory"):
         users_file.read(tmp_path)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(tmp_path / "data")
-    yield store
-    store.close()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,7 +12,7 @@ from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
 from local_connect.api.common import SERVICES
-from local_connect.dashboard import again, as_seen_by, pages, requests
+from local_connect.dashboard import again, answers, as_seen_by, pages, requests
 from local_connect.dashboard.items import Item
 from local_connect.errors import ApiError, BadRequest, NotDeployed
 from local_connect.gateway.inspection import INSPECTOR, Inspector
@@ -114,3 +114,18 @@ def test_a_span_of_time_is_for_reading(number: float | None, told: str) -> None:
 @pytest.mark.parametrize(("status", "phrase"), [(404, "Not Found"), (0, ""), (299, "")])
 def test_a_status_that_has_no_name_is_shown_without(status: int, phrase: str) -> None:
     assert as_seen_by.AsSeenBy("alice", status, "").phrase == phrase
+
+
+@pytest.mark.parametrize(("limit", "found"), [(1000, b"first, second"), (8, b"first, s")])
+def test_an_answer_without_an_end_is_shown_as_far_as_it_came(
+    monkeypatch: pytest.MonkeyPatch, limit: int, found: bytes
+) -> None:
+    monkeypatch.setattr(answers, "_PATIENCE", 0.05)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"first, "
+        yield b"second"
+        await asyncio.Event().wait()
+
+    endless = cast(Any, SimpleNamespace(content=SimpleNamespace(iter_any=pieces)))
+    assert asyncio.run(answers.beginning(endless, limit)) == found

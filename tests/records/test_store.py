@@ -1,6 +1,5 @@
 """The store: its transactions, what it remembers between requests, and its directory."""
 
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,13 +10,6 @@ from local_connect.errors import LocalConnectError
 from local_connect.records.store import Bundle, Content, Store, User
 
 pytestmark = pytest.mark.quick
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(tmp_path / "data")
-    yield store
-    store.close()
 
 
 @pytest.fixture

@@ -2,38 +2,18 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from local_connect.records.store import Content, Store, User
+from local_connect.records.store import Content, Store
 from local_connect.runtime import hits as module
 from local_connect.runtime.hits import Hits
 
 pytestmark = pytest.mark.quick
 
 BROWSER = {"User-Agent": "Firefox", "Sec-Fetch-Dest": "document", "Sec-Fetch-Site": "none"}
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(tmp_path / "data")
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def guids(store: Store) -> tuple[str, str]:
-    """Of two content items."""
-    user = User(username="alice", user_role="publisher")
-    contents = [Content(name=name, owner_guid=user.guid) for name in ("one", "two")]
-    with store.session() as session:
-        session.add(user)
-        session.flush()
-        session.add_all(contents)
-    return contents[0].guid, contents[1].guid
 
 
 def paths(hits: Hits, **conditions: object) -> list[str]:

@@ -1,33 +1,11 @@
 """The record of processes and builds: what is kept of it, and what a full disk does to it."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from local_connect.records.store import Content, Store, User
+from local_connect.records.store import Store
 from local_connect.runtime.jobs import BUILD, Jobs
 
 pytestmark = pytest.mark.quick
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(tmp_path / "data")
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def guids(store: Store) -> tuple[str, str]:
-    """Of two content items."""
-    user = User(username="alice", user_role="publisher")
-    contents = [Content(name=name, owner_guid=user.guid) for name in ("one", "two")]
-    with store.session() as session:
-        session.add(user)
-        session.flush()
-        session.add_all(contents)
-    return contents[0].guid, contents[1].guid
 
 
 def process(jobs: Jobs, key: str, guid: str) -> None:
