@@ -9,7 +9,7 @@ import pytest
 from local_connect.access import users_file
 from local_connect.access.accounts import Accounts
 from local_connect.access.addresses import Addresses
-from local_connect.access.identity import DEFAULT_IDENTITIES, Identities, Identity
+from local_connect.access.identity import DEFAULT_IDENTITIES, Credential, Identities, Identity
 from local_connect.errors import LocalConnectError, Unauthenticated
 from local_connect.records.store import Store, User
 
@@ -216,6 +216,12 @@ def test_a_known_user_keeps_their_guid_and_key_and_takes_up_what_has_changed(
     assert (alice.user_role, alice.email, alice.first_name) == ("viewer", "", "Alice")
     assert groups_of(alice) == ["a", "b"]
     assert groups_of(after["bob"]) == ["staff"]
+
+
+def test_credentials_are_kept_out_of_what_is_shown(identities: Identities) -> None:
+    hers: dict[str, Credential] = {"Cloud": "a token", "AWS": {"secretAccessKey": "a word"}}
+    users = seeded(identities, ADMIN, Identity("alice", "publisher", credentials=hers))
+    assert {users["alice"].api_key, "a token", "a word"} <= set(identities.secrets())
 
 
 def test_a_user_who_is_dropped_is_locked_until_they_are_back(identities: Identities) -> None:

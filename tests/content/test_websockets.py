@@ -233,6 +233,8 @@ def create_app():
             return
         if b"slow" in scope["query_string"]:
             await asyncio.sleep(3)
+        if b"die" in scope["query_string"]:
+            os._exit(3)
         await receive()
         await send({"type": "websocket.accept"})
         await send({"type": "websocket.send", "text": str(os.getpid())})
@@ -248,6 +250,32 @@ def publish(server: LocalConnect, source: str, **fields: Any) -> Content:
     task = deploy(content, upload(content, archive))
     assert task["code"] == 0, "\n".join(task["output"])
     return content
+
+
+def test_one_is_counted_as_what_it_was_answered(server: LocalConnect) -> None:
+    """And not as a request whose visitor went away, as which it ends."""
+    api = publish(server, PLAIN)
+
+    async def talk(path: str) -> None:
+        async with opened(server, path) as socket:
+            await socket.receive_str()
+
+    def counted() -> list[str]:
+        lines = server.get("/metrics", user=None).text.splitlines()
+        return [
+            line.rpartition("}")[0].partition("status=")[2]
+            for line in lines
+            if line.startswith("connect_content_requests_total") and api.guid in line
+        ]
+
+    run(talk(api.path))
+    assert eventually(lambda: counted() == ['"101"'])
+
+
+def test_a_process_that_ends_before_it_accepts(server: LocalConnect) -> None:
+    api = publish(server, PLAIN)
+    assert run(refusal(server, f"{api.path}?die")) == 502
+    assert server.get(api.path).status_code == 200
 
 
 def test_an_open_websocket_and_its_process(server: LocalConnect) -> None:

@@ -17,7 +17,7 @@ NOT_INHERITED = ("PYTEST_", "CASSANDRA_", "ASTRA_", "REDIS_", "DATABASE_", "FLAS
 
 @pytest.fixture(scope="module")
 def gallery(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    return Checkout(tmp_path_factory.mktemp("gallery"))
+    return Checkout(tmp_path_factory.mktemp("gallery") / "checkout")
 
 
 @pytest.mark.parametrize("one", EXAMPLES, ids=lambda example: example.directory)
