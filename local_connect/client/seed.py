@@ -205,7 +205,10 @@ class _Reader:
     def _owner(self, people: Mapping[str, Identity]) -> str:
         owner = self._table.get("owner")
         if owner is None:
-            for role in ("publisher", "administrator"):
+            for role in (
+                "publisher",
+                "administrator",
+            ):  # pragma: no branch (there is an administrator)
                 for name in sorted(people):
                     if people[name].user_role == role:
                         return name

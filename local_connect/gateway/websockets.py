@@ -125,7 +125,7 @@ async def _pass_on(source: _Socket, sink: _Socket) -> tuple[int, bytes] | None:
                 return message.data or WSCloseCode.OK, (message.extra or "").encode()
             else:
                 return None
-    except ConnectionError:
+    except ConnectionError:  # pragma: no cover (a race of a moment)
         # the sink has gone, as the other direction knows better
         await asyncio.sleep(CLOSING)
         return None

@@ -78,6 +78,12 @@ def test_a_table_with_nothing_in_it_is_the_directory_of_its_name(directory: Path
     assert item == seed.Item(directory=directory / "api", name="api", owner="alice")
 
 
+def test_an_administrator_owns_content_where_nobody_publishes(directory: Path) -> None:
+    (directory / "seed.toml").write_text("[api]", "utf-8")
+    (item,) = seed.read(directory, DEFAULT_IDENTITIES[:1]).items
+    assert item.owner == "admin"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
+from local_connect.access.addresses import Addresses
 from local_connect.api.common import SERVICES
 from local_connect.dashboard import again, answers, as_seen_by, pages, requests
 from local_connect.dashboard.items import Item
@@ -28,6 +29,18 @@ def deaf() -> Iterator[str]:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{bound.getsockname()[1]}/"
+
+
+def item(content: Content) -> Item:
+    return Item(
+        content=content,
+        owner="alice",
+        state="",
+        path="/content/guid/",
+        runs=(),
+        may_open=True,
+        may_change=True,
+    )
 
 
 def recorded(method: str = "GET") -> Recording:
@@ -82,16 +95,46 @@ def test_content_that_does_not_answer_is_shown_with_the_reason(deaf: str) -> Non
 
 def test_there_is_no_news_of_requests_that_are_not_recorded() -> None:
     request = make_mocked_request("GET", "/", app=web.Application())
-    item = Item(
-        content=Content(name="greetings", owner_guid=""),
-        owner="alice",
-        state="",
-        path="/content/guid/",
-        runs=(),
-        may_open=True,
-        may_change=True,
+    content = Content(name="greetings", owner_guid="")
+    assert requests.news(request, item(content), 0, set()) == []
+
+
+def test_a_request_is_news_when_it_comes_and_when_it_ends() -> None:
+    app = web.Application()
+    recorder = Recorder()
+    secrets = SimpleNamespace(secrets=list)
+    app[INSPECTOR] = Inspector(recorder, cast(Any, secrets), cast(Any, secrets))
+    content = Content(name="greetings", owner_guid="")
+    recording = recorder.begin(
+        content.guid, "/content/guid", "GET", "/content/guid/x", CIMultiDict({})
     )
-    assert requests.news(request, item, 0, set()) == []
+    request = make_mocked_request("GET", "/", app=app)
+    under_way: set[int] = set()
+
+    def news(since: int) -> list[int]:
+        return [row["number"] for row in requests.news(request, item(content), since, under_way)]
+
+    number = recording.number
+    assert news(number - 1) == [number]
+    assert news(number) == []
+    recording.end()
+    assert news(number) == [number]
+    assert news(number) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "sent"), [(b"caf\xe9", "--data-binary @body"), (b"cafe", "--data-raw cafe")]
+)
+def test_a_body_that_is_not_text_is_a_file_of_curls(body: bytes, sent: str) -> None:
+    app = web.Application()
+    secrets = SimpleNamespace(secrets=list)
+    app[INSPECTOR] = Inspector(Recorder(), cast(Any, secrets), cast(Any, secrets))
+    app[SERVICES] = cast(Any, SimpleNamespace(addresses=Addresses("localhost", None)))
+    recording = recorded("POST")
+    recording.keep_body(body)
+    request = make_mocked_request("GET", "/", headers={"Host": "localhost"}, app=app)
+    command, _ = requests._curl(request, recording)
+    assert sent in command
 
 
 def test_a_browser_gets_why_content_was_not_deployed() -> None:

@@ -154,6 +154,16 @@ def test_where_the_app_is_told_to_be(
     assert "X-Local-Connect-Environ" not in dict(inspector.describe(one)["received"])
 
 
+def test_a_cookie_below_the_mount_is_not_said_to_be_changed(
+    recorder: Recorder, inspector: Inspector
+) -> None:
+    one = record(recorder)
+    one.answer(200, CIMultiDict({"Set-Cookie": "a=b; Path=/mount/below"}))
+    described = inspector.describe(one)
+    assert described["answer_headers"] == [("Set-Cookie", "a=b; Path=/mount/below")]
+    assert described["answer_dropped"] == []
+
+
 def test_why_a_header_is_dropped_or_kept_back(recorder: Recorder, inspector: Inspector) -> None:
     one = record(
         recorder,

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.content.conftest import sign_in
 from tests.gateway.conftest import Site
 from tests.publishing import publish
 from tests.servers import LocalConnect, running_server
@@ -138,3 +139,7 @@ def test_a_server_that_keeps_none(tmp_path: Path) -> None:
         answer = server.get(ADDRESS, user="admin")
         assert answer.status_code == 404
         assert "--no-requests" in answer.json()["error"]
+        cookie = {"Cookie": sign_in(server, "alice")}
+        page = server.get(f"/connect/apps/{content.guid}/requests", user=None, headers=cookie)
+        assert page.status_code == 200
+        assert "--no-requests" in page.text
