@@ -208,7 +208,7 @@ class _Reader:
             for role in (
                 "publisher",
                 "administrator",
-            ):  # pragma: no branch (there is an administrator)
+            ):  # pragma: no branch (one is there)
                 for name in sorted(people):
                     if people[name].user_role == role:
                         return name

@@ -1,5 +1,7 @@
 """What is deployed of a directory, under which name, and in whose environment: the rules."""
 
+import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -130,3 +132,30 @@ def test_where_it_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(LocalConnectError, match="pip install rsconnect-python"):
         rsconnect.find()
+
+
+def test_it_ends_with_whoever_waits_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "rsconnect"
+    program.write_text("#!/bin/sh\necho $$\nexec sleep 60\n", "utf-8")
+    program.chmod(0o700)
+    monkeypatch.setattr(rsconnect, "find", lambda: program)
+
+    async def deploy() -> int:
+        began = asyncio.get_running_loop().create_future()
+        deploying = asyncio.create_task(
+            rsconnect.deploy(
+                *(tmp_path, "api", "guid"),
+                entrypoint=None,
+                url="",
+                api_key="",
+                home=tmp_path,
+                on_line=began.set_result,
+            )
+        )
+        pid = int(await began)
+        deploying.cancel()
+        await asyncio.wait((deploying,))
+        return pid
+
+    with pytest.raises(ProcessLookupError):
+        os.kill(asyncio.run(deploy()), 0)

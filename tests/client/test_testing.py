@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from local_connect.errors import LocalConnectError
@@ -98,3 +99,23 @@ def test_content_of_one_name_is_found_by_its_owner(connect: LocalConnect, api: C
         connect.content(api.name)
     assert connect.content(api.name, owner="alice").guid == api.guid
     assert connect.content(api.name, owner="admin").guid == made.json()["guid"]
+
+
+def test_the_address_of_content_is_for_any_client(api: Content) -> None:
+    answer = httpx.get(f"{api.url}there", trust_env=False)
+    # it is for those who are signed in
+    assert answer.status_code == 401
+
+
+def test_what_an_app_prints_at_length_before_it_fails_is_told(
+    connect: LocalConnect, tmp_path: Path
+) -> None:
+    """The log of a deployment has the end of it only."""
+    (tmp_path / "app.py").write_text(
+        "for number in range(500):\n    print('line', number)\nraise SystemExit('no more')", "utf-8"
+    )
+    (tmp_path / "requirements.txt").touch()
+    with pytest.raises(DeployFailed) as raised:
+        connect.deploy(tmp_path)
+    for words in ("line 0", "line 499", "no more"):
+        assert words in str(raised.value).splitlines()

@@ -19,7 +19,7 @@ from local_connect.client import rsconnect, watch
 from local_connect.errors import LocalConnectError
 from local_connect.records.store import User
 from tests.newcomers import APP, Newcomer
-from tests.servers import wait_until_none_is_left
+from tests.servers import LocalConnect, wait_until_none_is_left
 from tests.terminals import on_a_terminal
 
 #: seconds in which what is to happen by itself has happened
@@ -213,6 +213,49 @@ def test_a_directory_that_the_system_cannot_watch_is_named(
     # nor does a file that cannot be read end it
     name = rsconnect.content_name(tmp_path)
     assert capsys.readouterr().err == f"{name}: not deployed: app.py: Input/output error\n"
+
+
+def test_only_what_has_changed_is_deployed(
+    server: LocalConnect,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """And a deployment that fails before any process has begun is told of all the same."""
+    digests = iter(["first", "first", "second"])
+    results = iter([(0, ""), (1, "no such package")])
+
+    async def changes(*_: Any, **__: Any) -> AsyncIterator[None]:
+        yield
+        yield
+
+    async def deploy(*_: Any, **__: Any) -> tuple[int, str]:
+        return next(results)
+
+    monkeypatch.setattr(watch, "awatch", changes)
+    monkeypatch.setattr(rsconnect, "copy", lambda *_, **__: next(digests))
+    monkeypatch.setattr(rsconnect, "deploy", deploy)
+    alice = server.users["alice"]
+    failures: dict[str, str] = {}
+    watching = watch.watch(
+        watch.Watched(tmp_path, "api", None),
+        url=server.url,
+        author=User(
+            username="alice", user_role="publisher", guid=alice.guid, api_key=alice.api_key
+        ),
+        data=tmp_path / "data",
+        failures=failures,
+        debugged={},
+    )
+    with pytest.raises(StopAsyncIteration):
+        asyncio.run(watching)
+    said = capsys.readouterr().err
+    assert [said.count(words) for words in ("deploying", "deployed in", "NOT DEPLOYED")] == [
+        2,
+        1,
+        1,
+    ]
+    assert [*failures.values()] == ["no such package"]
 
 
 def look(address: str) -> httpx.Response:
