@@ -1,5 +1,6 @@
 """`--seed`, a reset, and an export that is a seed again, as a test suite uses them."""
 
+import signal
 import threading
 import tomllib
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ import pytest
 
 from local_connect.errors import LocalConnectError
 from local_connect.testing import Content, LocalConnect
-from tests.servers import eventually, run
+from tests.servers import PATIENCE, content_processes, eventually, output_file, run, start
 
 #: answers with what it has, and keeps in a file how often it was asked; waits on request
 APP = """
@@ -311,6 +312,24 @@ def test_an_export_is_a_seed_that_gives_the_same(
         assert call(again, "/content") == []
         assert len(call(again, "/oauth/integrations")) == 1
         assert list(again.users) == ["maria", "pavel", "root"]
+
+
+def test_it_is_stopped_while_the_seed_is_deployed(tmp_path: Path) -> None:
+    """Without the command, whose API would not be there."""
+    hanging = tmp_path / "seed" / "hanging"
+    hanging.mkdir(parents=True)
+    (hanging / "app.py").write_text("import time\n\ntime.sleep(60)\n", "utf-8")
+    (hanging / "requirements.txt").touch()
+    (hanging.parent / "seed.toml").write_text("[hanging]\n", "utf-8")
+    data = tmp_path / "data"
+    process = start(data, "--seed", str(hanging.parent), "--", "touch", str(tmp_path / "begun"))
+    with process:
+        assert eventually(lambda: "seed: hanging: deploying" in output_file(data).read_text())
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 128 + signal.SIGINT
+    assert output_file(data).read_text().endswith("Stopping.\n")
+    assert not (tmp_path / "begun").exists()
+    assert content_processes(data) == []
 
 
 def files(directory: Path) -> dict[str, bytes]:

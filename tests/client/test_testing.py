@@ -119,3 +119,16 @@ def test_what_an_app_prints_at_length_before_it_fails_is_told(
         connect.deploy(tmp_path)
     for words in ("line 0", "line 499", "no more"):
         assert words in str(raised.value).splitlines()
+
+
+def test_an_integration_is_used_by_its_name(connect: LocalConnect, api: Content) -> None:
+    address = "/__api__/v1/oauth/integrations"
+    new = {"name": "Warehouse", "template": "snowflake", "config": {"auth_mode": "Confidential"}}
+    made = connect.request("POST", address, as_user="admin", json=new).raise_for_status().json()
+    api.use("Warehouse", "visitor-key")
+    used = api.call("GET", "/oauth/integrations/associations")
+    names = {one["oauth_integration_guid"]: one["oauth_integration_name"] for one in used}
+    assert names.pop(made["guid"]) == "Warehouse"
+    assert len(names) == 1
+    api.use()
+    assert api.call("GET", "/oauth/integrations/associations") == []

@@ -316,6 +316,21 @@ def test_the_headers(client: httpx.Client, own: Content) -> None:
         assert not re.search(r"<script(?! src=)", answer.text)
 
 
+def test_a_log_whose_beginning_was_dropped_begins_anew(client: httpx.Client, own: Content) -> None:
+    """A page has had more lines of it than there are."""
+    sign_in(client, "alice")
+    own.echo()
+    job = own.jobs[0]["key"]
+    token = token_of(client, address(own))
+    news = {"token": token, "guid": own.guid, "log": f"job-{job}", "from": "1000000"}
+    with own.server.client.stream("GET", "/connect/live", params=news) as stream:
+        events = (line for line in stream.iter_lines() if line)
+        while (event := next(events)) != "event: reset":
+            assert event != "event: lines"
+        assert [next(events), next(events)] == ["data: null", "event: lines"]
+        assert "asked by" in next(events)
+
+
 def test_updates_end_with_the_page_and_with_the_right_to_them(
     client: httpx.Client, own: Content
 ) -> None:
