@@ -351,10 +351,6 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "not gzip": (b"Hello!" * 100, "not a whole gzipped tar archive"),
     "cut short": (packed(app())[:-20], "Was the upload cut short?"),
     "cut in half": (packed(app())[: len(packed(app())) // 2], "Was the upload cut short?"),
-    "a member of less than nothing": (
-        gzip.compress(member("odd", size=-1)[0].tobuf(tarfile.GNU_FORMAT)),
-        "odd in the bundle is smaller than nothing",
-    ),
     "no manifest": (packed(app()[1:]), "no manifest.json at its top"),
     "a manifest that is not JSON": (
         packed([member("manifest.json", b'{"version": 1,'), *app()[1:]]),
@@ -375,6 +371,14 @@ BROKEN: dict[str, tuple[bytes, str]] = {
 }
 
 REFUSED = {name: (packed(members), words) for name, (members, words) in HOSTILE.items()} | BROKEN
+
+
+def test_a_member_of_less_than_nothing_is_refused(tmp_path: Path) -> None:
+    """By later Pythons' tarfile in words of its own."""
+    (tmp_path / "incoming").mkdir()
+    archive = gzip.compress(member("odd", size=-1)[0].tobuf(tarfile.GNU_FORMAT))
+    with pytest.raises(BadRequest, match=r"odd in .* smaller than nothing|invalid offset"):
+        unpacked(tmp_path / "incoming", archive)
 
 
 @pytest.mark.parametrize("name", REFUSED)
