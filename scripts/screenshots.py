@@ -111,19 +111,19 @@ def mount(example: Example) -> str:
     return f"/{example.directory}/"
 
 
-def look(page: Page) -> Locator:
+def look(page: Page) -> Locator:  # pragma: no cover (make screenshots runs it)
     """The answer on a page of Flask-API's."""
     page.wait_for_load_state("networkidle")
     return page.locator(".response-info")
 
 
-def charts(page: Page) -> Locator:
+def charts(page: Page) -> Locator:  # pragma: no cover (make screenshots runs it)
     """A page with charts, less what is below its last table."""
     expect(page.get_by_role("figure").last).to_be_visible()
     return page.get_by_role("table").last
 
 
-def ask(page: Page, *, path: str) -> Locator:
+def ask(page: Page, *, path: str) -> Locator:  # pragma: no cover (make screenshots runs it)
     """Ask for one greeting in a Swagger UI; the answer, less its headers, which have a date."""
     block = try_out(page, path)
     block.get_by_placeholder("lang").fill(LANG)
@@ -133,32 +133,34 @@ def ask(page: Page, *, path: str) -> Locator:
     return answer
 
 
-def operations(page: Page) -> Locator:
+def operations(page: Page) -> Locator:  # pragma: no cover (make screenshots runs it)
     """All that a Swagger UI lists."""
     expect(page.locator(".opblock").first).to_be_visible()
     return page.locator(".opblock").last
 
 
-def cards(page: Page) -> Locator:
+def cards(page: Page) -> Locator:  # pragma: no cover (make screenshots runs it)
     """The first two rows of content, once all of it is there."""
     expect(page.locator(".card")).to_have_count(len(EXAMPLES))
     return page.locator(".card").nth(3)
 
 
-def ask_as_everyone(page: Page, *, path: str) -> Locator:
+def ask_as_everyone(
+    page: Page, *, path: str
+) -> Locator:  # pragma: no cover (make screenshots runs it)
     """What each identity gets from a path of the content."""
     page.locator("#path").fill(path)
     page.get_by_role("button", name="Ask as everyone").click()
     return page.locator("#ask")
 
 
-def received(page: Page) -> Locator:
+def received(page: Page) -> Locator:  # pragma: no cover (make screenshots runs it)
     """What was sent and what the app got of one of the requests of the last picture."""
     expect(page.get_by_role("region", name="The app got")).to_be_visible()
     return page.get_by_role("region", name="The app got").locator(".headers").first
 
 
-def main() -> None:
+def main() -> None:  # pragma: no cover (make screenshots runs it)
     check_fonts()
     if not CHROMIUM:
         sys.exit("screenshots: neither Chromium nor Chrome is installed.")
@@ -214,7 +216,9 @@ def check_fonts() -> None:
                 )
 
 
-def take(browser: Browser, shot: Shot, guids: dict[str, str]) -> bytes:
+def take(
+    browser: Browser, shot: Shot, guids: dict[str, str]
+) -> bytes:  # pragma: no cover (make screenshots runs it)
     """The picture, sharp on a dense screen, as a PNG with a palette."""
     context = browser.new_context(
         viewport=ViewportSize(width=shot.width, height=shot.height),
@@ -252,5 +256,5 @@ def take(browser: Browser, shot: Shot, guids: dict[str, str]) -> bytes:
         return packed.getvalue()
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # pragma: no cover (make screenshots runs it)
     main()

@@ -47,7 +47,7 @@ load_user_counts = [10, 100]
 """
 
 
-def main() -> None:
+def main() -> None:  # pragma: no cover (make vip runs it)
     listed = tomllib.loads(LIST.read_text("utf-8"))
     with tempfile.TemporaryDirectory() as name, LocalConnect(Path(name) / "data") as server:
         found = verify(server, Path(name), listed["release"])
@@ -59,7 +59,9 @@ def main() -> None:
         sys.exit("\n".join(("", *problems)))
 
 
-def verify(server: LocalConnect, directory: Path, release: str) -> dict[str, str]:
+def verify(
+    server: LocalConnect, directory: Path, release: str
+) -> dict[str, str]:  # pragma: no cover (make vip runs it)
     """Run VIP as the server's administrator, in `directory`; the outcome of each of its checks."""
 
     def ask(path: str) -> Any:
@@ -122,5 +124,5 @@ def compare(outcomes: Mapping[str, str], not_run: Mapping[str, str]) -> Iterator
             yield f"{check} is not in VIP any more: it can go from {LIST.name}."
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # pragma: no cover (make vip runs it)
     main()

@@ -56,6 +56,9 @@ JARS = Path(__file__).parents[2] / ".cache" / f"cassandra-{VERSION}"
 #: where Java is, as its users and GitHub's runners say it
 HOMES = ("JAVA_HOME", "JAVA_HOME_17_X64", "JAVA_HOME_17_ARM64")
 
+#: where it is, as Linux distributions install it
+INSTALLED = Path("/usr/lib/jvm")
+
 #: seconds that a node may take to start, on a machine that has much else to do
 PATIENCE = 180
 
@@ -148,7 +151,7 @@ def java() -> Path | None:
     homes = [Path(os.environ[name]) for name in HOMES if os.environ.get(name)]
     if found := shutil.which("java"):
         homes.append(Path(found).resolve().parents[1])
-    homes += sorted(Path("/usr/lib/jvm").glob("*17*"))
+    homes += sorted(INSTALLED.glob("*17*"))
     for home in homes:
         release = home / "release"
         if release.is_file() and 'JAVA_VERSION="17.' in release.read_text("utf-8", "replace"):

@@ -131,7 +131,7 @@ def _program(name: str) -> str:
     return str(Path(spec.origin).parent / "pginstall" / "bin" / name)
 
 
-def unprivileged(directory: Path) -> list[str]:
+def unprivileged(directory: Path) -> list[str]:  # pragma: no cover (depends on who runs it)
     """What runs a command as somebody else than root, as whom PostgreSQL refuses to run."""
     if os.geteuid() != 0:
         return []

@@ -91,6 +91,13 @@ def test_it_ends_with_a_starter_that_is_killed(log: Path, directory: Path) -> No
     assert says(log, "stopped")
 
 
+def test_a_command_that_is_not_there(log: Path, tmp_path: Path) -> None:
+    nothing = tmp_path / "nothing"
+    with pytest.raises(OSError, match=f"{nothing} cannot be run"), kept([nothing], log=log):
+        raise AssertionError
+    assert says(log, "No such file or directory")
+
+
 def test_a_command_that_ended_by_itself_is_seen(directory: Path) -> None:
     with kept(["false"], directory=directory) as it:
         comes(lambda: not it.running)

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
+import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -212,6 +213,21 @@ def test_sync_writes_the_copies_and_the_table(checkout: Checkout) -> None:
     assert done.returncode == 0, done.stdout
     assert copy.read_bytes() == source
     assert (checkout.directory / "README.md").read_text("utf-8") == before
+
+
+def test_release_notes_of_a_tag(checkout: Checkout) -> None:
+    (checkout.directory / ".cache").unlink(missing_ok=True)
+    project = tomllib.loads((checkout.directory / "pyproject.toml").read_text("utf-8"))["project"]
+    done = checkout.run("make", "release-notes", f"TAG=v{project['version']}")
+    assert done.returncode == 0, done.stdout
+    notes = (checkout.directory / ".cache" / "release-notes.md").read_text("utf-8")
+    assert notes == done.stdout
+    assert notes in (checkout.directory / "CHANGELOG.md").read_text("utf-8")
+
+    done = checkout.run("make", "release-notes", "TAG=v0")
+    assert done.returncode != 0
+    assert f"release: pyproject.toml has version {project['version']}, so the tag is" in done.stdout
+    assert "Traceback" not in done.stdout
 
 
 def test_run_one_example(checkout: Checkout) -> None:

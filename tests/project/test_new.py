@@ -44,10 +44,12 @@ def test_a_new_example_deploys_and_keeps_the_contract(
     assert tables[NAME] == tables[SOURCE] | {"title": NAME}
     assert f"[{NAME}]({NAME}/)" in (checkout.directory / "README.md").read_text("utf-8")
     assert checkout.run("make").stdout.rstrip().endswith(NAME)
-    # from one that was made so, too, whose title is its name
+    # from one that was made so, too, whose title is its name; with what is hidden and of it
+    (checkout.directory / NAME / ".gitignore").write_text("*.db\n", "utf-8")
     assert checkout.run("make", "new", f"NAME=another-{NAME}", f"FROM={NAME}").returncode == 0
     tables = tomllib.loads((checkout.directory / "gallery.toml").read_text("utf-8"))
     assert tables[f"another-{NAME}"] == tables[NAME] | {"title": f"another-{NAME}"}
+    assert (checkout.directory / f"another-{NAME}" / ".gitignore").read_text("utf-8") == "*.db\n"
 
     # its environment is that of its source
     environments = checkout.directory / ".pytest_cache" / "d" / "environments"

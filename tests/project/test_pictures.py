@@ -5,6 +5,7 @@
 
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -50,3 +51,14 @@ def test_a_greeting_without_a_font_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(screenshots, "GREETINGS", {"tlh": "\U0010fffd"})
     with pytest.raises(SystemExit, match=r"tlh.*fonts-noto-core"):
         screenshots.check_fonts()
+
+
+def test_what_the_fonts_are_looked_up_by(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SystemExit, match=r"fc-list is missing; install fontconfig"):
+        screenshots.check_fonts()
+    program = tmp_path / "fc-list"
+    program.write_text("#!/bin/sh\necho 'Noto Sans'\n", "utf-8")
+    program.chmod(0o755)
+    monkeypatch.setattr(screenshots, "GREETINGS", {"en": "Hi"})
+    screenshots.check_fonts()

@@ -14,6 +14,7 @@ from scripts.services import Unavailable, cassandra
 from scripts.services.cassandra import Node, java
 from tests.examples.cassandra.conftest import EXAMPLE
 from tests.project.conftest import Checkout
+from tests.terminals import on_a_terminal
 
 #: says what Maven might, and fails
 MAVEN = """\
@@ -21,6 +22,19 @@ MAVEN = """\
 echo "Downloaded from central: https://repo.example/one.jar (1 kB)"
 echo "[ERROR] no route to host"
 exit 1
+"""
+
+#: fetches as it is told, two files that have nothing in them
+FETCHES = """\
+#!/bin/sh
+for option; do
+    case "$option" in -DoutputDirectory=*) jars=${option#*=} ;; esac
+done
+mkdir "$jars"
+for name in one two; do
+    touch "$jars/$name.jar"
+    echo "Downloaded from central: https://repo.example/$name.jar (1 kB)"
+done
 """
 
 
@@ -39,16 +53,36 @@ def test_what_is_fetched_already_is_not_fetched_again(checkout: Checkout) -> Non
 def test_a_fetch_that_fails_says_why_and_leaves_nothing(checkout: Checkout) -> None:
     cache = checkout.directory / ".cache"
     cache.unlink()
-    programs = checkout.directory.parent / "programs"
-    programs.mkdir()
-    (programs / "mvn").write_text(MAVEN, "utf-8")
-    (programs / "mvn").chmod(0o755)
-    path = f"{programs}{os.pathsep}{checkout.environment['PATH']}"
-    done = checkout.run("make", "cassandra", PATH=path)
+    done = checkout.run("make", "cassandra", PATH=path_with_maven(checkout, MAVEN))
     assert done.returncode != 0
     assert "no route to host" in done.stdout
     assert "Traceback" not in done.stdout
     assert list(cache.iterdir()) == []
+
+
+def test_a_fetch_on_a_terminal_says_how_far_it_is(checkout: Checkout) -> None:
+    cache = checkout.directory / ".cache"
+    cache.unlink()
+    with on_a_terminal(
+        *("make", "cassandra"),
+        directory=checkout.directory,
+        environment=checkout.environment | {"PATH": path_with_maven(checkout, FETCHES)},
+    ) as terminal:
+        terminal.read()
+    assert terminal.status == 0
+    jars = cache / f"cassandra-{cassandra.VERSION}"
+    assert terminal.text.endswith(f"\r1 jars\r2 jars\rFetched: {jars}\r\n")
+    assert list(cache.iterdir()) == [jars]
+    assert {path.name for path in jars.iterdir()} == {"one.jar", "two.jar"}
+
+
+def path_with_maven(checkout: Checkout, maven: str) -> str:
+    """A PATH on which this is Maven."""
+    programs = checkout.directory.parent / "programs"
+    programs.mkdir()
+    (programs / "mvn").write_text(maven, "utf-8")
+    (programs / "mvn").chmod(0o755)
+    return f"{programs}{os.pathsep}{checkout.environment['PATH']}"
 
 
 def test_without_maven_it_says_what_to_install(checkout: Checkout) -> None:
@@ -71,6 +105,8 @@ def test_what_it_needs_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_
     assert cassandra.missing() is None
     monkeypatch.setattr(cassandra, "JARS", tmp_path / "nothing")
     assert "make cassandra" in str(cassandra.missing())
+    with pytest.raises(Unavailable, match="make cassandra"):
+        Node(tmp_path).start()
     monkeypatch.setattr(cassandra, "java", lambda: None)
     assert "Java 17" in str(cassandra.missing())
 
@@ -81,6 +117,19 @@ def test_only_java_17_will_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     for version, will_do in (("17.0.15", True), ("21.0.2", False), ("1.8.0_402", False)):
         release.write_text(f'IMPLEMENTOR="x"\nJAVA_VERSION="{version}"\n', "utf-8")
         assert (java() == tmp_path / "bin" / "java") == will_do
+
+
+def test_a_machine_without_java(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in cassandra.HOMES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(cassandra, "INSTALLED", tmp_path)
+    assert java() is None
+
+
+def test_a_node_that_was_never_started_cannot_fall_silent(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="It does not run"):
+        Node(tmp_path).cut_off()
 
 
 def test_make_run_makes_the_tables_first(checkout: Checkout, node: dict[str, str]) -> None:
