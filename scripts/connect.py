@@ -81,7 +81,7 @@ class Client:
         try:
             response = self._http.request(method, url, **options)
             document = response.json() if response.content else None
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ServerError(f"{self._server.url} does not answer: {error}") from error
         except ValueError:
             raise ServerError(
@@ -146,7 +146,11 @@ class Client:
 
 @contextmanager
 def connected(server: Server) -> Iterator[Client]:
-    """A client of the server's, until the end."""
+    """A client of the server's, until the end. Raises `ServerError` for what cannot be a key."""
+    if not server.api_key.isascii():
+        raise ServerError(
+            f"The API key for {server.url} has a character that no key has: copy it once more."
+        )
     with httpx.Client(
         headers={"Authorization": f"Key {server.api_key}"},
         verify=server.certificates,

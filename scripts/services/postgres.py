@@ -112,7 +112,9 @@ class Server:
         while subprocess.run(ask, check=False).returncode:
             if not program.running or time.monotonic() > deadline:
                 printed = self._log.read_text("utf-8", "replace").strip().split("\n")
-                raise Unavailable(f"PostgreSQL does not start: {printed[-1]}")
+                # after its reason it says that it is shut down
+                reasons = [line for line in printed if "FATAL:" in line] or printed
+                raise Unavailable(f"PostgreSQL does not start: {reasons[-1].strip()}")
             time.sleep(0.02)
 
     def stop(self) -> None:

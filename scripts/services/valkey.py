@@ -107,8 +107,8 @@ class Server:
         deadline = time.monotonic() + PATIENCE
         while not self._asked("PING").startswith("+PONG"):
             if not program.running or time.monotonic() > deadline:
-                printed = self._log.read_text("utf-8", "replace").split("\n")
-                raise Unavailable(f"Valkey does not start: {' '.join(printed[-2:])}")
+                printed = self._log.read_text("utf-8", "replace").strip().split("\n")
+                raise Unavailable(f"Valkey does not start: {printed[-1]}")
             time.sleep(0.02)
 
     def kill(self) -> None:

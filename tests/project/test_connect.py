@@ -10,7 +10,7 @@ import pytest
 from rsconnect.metadata import ServerStore
 
 from scripts import connect
-from scripts.connect import Client, Server, ServerError, find_server
+from scripts.connect import Client, Server, ServerError, connected, find_server
 from tests.gateway.certificate import Certificate
 
 pytestmark = pytest.mark.quick
@@ -30,6 +30,18 @@ def test_a_server_that_does_not_answer_is_named() -> None:
     with pytest.raises(ServerError) as refused:
         asking(answer).me()
     assert str(refused.value) == f"{URL} does not answer: Connection refused"
+
+
+def test_an_address_that_is_none_is_named() -> None:
+    with connected(Server("http://[::1", "key")) as client, pytest.raises(ServerError) as refused:
+        client.me()
+    assert str(refused.value).startswith("http://[::1 does not answer: ")
+
+
+def test_a_key_that_is_none_is_refused() -> None:
+    says = f"The API key for {URL} has a character"
+    with pytest.raises(ServerError, match=says), connected(Server(URL, "schlüssel")):
+        raise AssertionError
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,14 @@ def test_one_that_ends_at_once_says_why(tmp_path: Path) -> None:
     assert time.monotonic() - began < valkey.PATIENCE
 
 
+def test_one_that_cannot_have_its_socket_says_why(tmp_path: Path) -> None:
+    directory = tmp_path / ("deep" * 30)
+    directory.mkdir()
+    server = valkey.Server(directory)
+    with pytest.raises(Unavailable, match=r"Valkey does not start: .*[Ss]ocket"), server:
+        raise AssertionError
+
+
 def test_one_that_does_not_answer_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(valkey, "PATIENCE", 0.1)
     before = children()

@@ -77,6 +77,17 @@ def test_one_that_cannot_be_started_says_why(
         raise AssertionError
 
 
+def test_one_that_cannot_have_its_socket_says_why(tmp_path: Path) -> None:
+    directory = tmp_path / ("deep" * 30)
+    directory.mkdir()
+    server = postgres.Server(directory, lasting=False)
+    with (
+        pytest.raises(Unavailable, match=r"does not start: .*FATAL: .*sockets$"),
+        server,
+    ):
+        raise AssertionError
+
+
 def test_one_that_ends_at_once_says_why_and_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
