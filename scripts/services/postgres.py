@@ -13,7 +13,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -134,15 +134,32 @@ def _program(name: str) -> str:
 
 
 def unprivileged(directory: Path) -> list[str]:  # pragma: no cover (depends on who runs it)
-    """What runs a command as somebody else than root, as whom PostgreSQL refuses to run."""
+    """What runs a command as somebody else than root, as whom PostgreSQL refuses to run.
+
+    Raises `Unavailable` where nobody else can read PostgreSQL itself.
+    """
     if os.geteuid() != 0:
         return []
     own = ["unshare", "--user", f"--map-user={NOBODY}", f"--map-group={NOBODY}"]
-    if shutil.which("unshare") and not subprocess.run([*own, "true"], check=False).returncode:
+    if _works([*own, "true"]):
         return own
-    # where user namespaces are forbidden, the directory becomes nobody's
+    # where user namespaces are forbidden, as in many containers, the directory becomes nobody's
     os.chown(directory, NOBODY, NOBODY)
-    return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    nobody = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    if _works([*nobody, "true"]) and not _works([*nobody, "test", "-r", _program("initdb")]):
+        raise Unavailable(
+            f"PostgreSQL does not run as root, and nobody else may read {_program('initdb')}: move "
+            "this checkout to where others may read it, or set DATABASE_URL to a PostgreSQL of "
+            "your own."
+        )
+    return nobody
+
+
+def _works(command: Sequence[str]) -> bool:
+    """Whether the command is there and ends well."""
+    if not shutil.which(command[0]):
+        return False
+    return not subprocess.run(command, check=False, capture_output=True).returncode
 
 
 def _run(*command: str) -> None:

@@ -4,6 +4,7 @@ Each app runs in a content process by itself, in an environment with the release
 """
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -114,6 +115,11 @@ def cache(request: pytest.FixtureRequest) -> Path:
 
 def python(releases: str, cache: Path, scratch: Path) -> Path:
     """The interpreter of the environment with these releases."""
+    if releases == "FastAPI 0.95" and sys.version_info >= (3, 13):
+        pytest.skip(
+            "Releases of the time of FastAPI 0.95 are not built for this Python. What brings "
+            "them: make test by Python 3.12 or 3.11."
+        )
     requirements = scratch / "requirements.txt"
     requirements.write_text("\n".join(RELEASES[releases].split()) + "\n")
     return environment(requirements, cache)

@@ -131,8 +131,8 @@ if settings.get_current_profile_name() == "long":
     # it is unpacked as far as it may be, which takes its time
     BOMBS["a million files"] = a_million_files
 
-#: not refused for what they cost
-HEAVY = ("a manifest of empty objects",)
+#: not refused for what they cost, the second where tarfile takes such a header for none
+TAKEN = ("a manifest of empty objects", "a header of digits")
 
 
 @pytest.mark.parametrize("name", BOMBS)
@@ -141,7 +141,7 @@ def test_bomb(uploads: Uploads, name: str) -> None:
     begun = time.monotonic()
     answer = uploads.upload(bomb)
     took = time.monotonic() - begun
-    assert name in HEAVY or answer.status_code in (400, 413), answer.text
+    assert name in TAKEN or answer.status_code in (400, 413), answer.text
     uploads.judge(answer, bomb)
     uploads.assert_memory()
     assert took < LONGEST

@@ -4,6 +4,7 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -177,7 +178,7 @@ def test_posit_sdk(server: LocalConnect, tmp_path: Path) -> None:
     assert len(content.bundles) == 1
     item.create_repository(repository=f"file://{repository}")
     item.delete()
-    with sqlite3.connect(server.data / "local-connect.db") as database:
+    with closing(sqlite3.connect(server.data / "local-connect.db")) as database:
         left = database.execute(
             "SELECT * FROM repositories WHERE content_guid = ?", (content.guid,)
         ).fetchall()
