@@ -1,9 +1,16 @@
 """Earlier bundles, deployments and jobs: what is recorded, and what can be done with it."""
 
+import asyncio
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 
+import pytest
+from sqlalchemy import text
+
+from local_connect.records.store import Store
+from local_connect.runtime.history import History
+from local_connect.runtime.tasks import Task
 from tests.deployed import Content
 from tests.process_app import app, ask, deployments
 from tests.publishing import archive_of, create, deploy, finished, publish, upload
@@ -136,6 +143,22 @@ def test_the_oldest_deployments_are_forgotten(server: LocalConnect) -> None:
     assert len(deployments(other)) == 1
     assert server.request("DELETE", content.api).status_code == 204
     assert deployments(content) == []
+
+
+@pytest.mark.quick
+def test_a_deployment_ends_where_that_cannot_be_recorded(
+    store: Store, guids: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    history = History(store)
+    task = Task("alice", history.end)
+    history.begin(task, content_guid=guids[0], bundle_id=1, kind="deploy", activate=True)
+    with store.session() as session:
+        session.execute(text("DROP TABLE deployments"))
+    asyncio.run(task.finish())
+    assert task.finished
+    assert (history.running, history.ended) == ({}, {("deploy", True): 1})
+    said = f"The record of task {task.id} could not be completed: no such table: deployments\n"
+    assert capsys.readouterr().err == said
 
 
 def jobs(content: Content, *, of_builds: bool = False) -> list[dict[str, object]]:
