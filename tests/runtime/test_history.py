@@ -190,15 +190,18 @@ def test_jobs_and_their_logs(server: LocalConnect) -> None:
 
 
 def test_a_log_is_bounded(server: LocalConnect) -> None:
-    content = publish(server, app("one"))
-    for number in range(30):
-        answer = server.get(f"{content.path}?say={number}{'x' * 50_000}", user=None)
-        assert answer.status_code == 200
+    content = publish(server, app("one") + "\nprint('x' * (3 << 20) + '\\nand on', flush=True)\n")
     (job,) = jobs(content)
     path = f"{content.api}/jobs/{job['key']}"
 
     def last() -> str:
         return str(server.get(f"{path}/log").json()["entries"][-1]["data"])
+
+    # a line that is too long to be kept does not end the log
+    assert eventually(lambda: last() == "and on")
+    for number in range(30):
+        answer = server.get(f"{content.path}?say={number}{'x' * 50_000}", user=None)
+        assert answer.status_code == 200
 
     assert eventually(lambda: last().startswith("29x"))
     assert (server.data / "jobs" / f"{job['key']}.log").stat().st_size <= 1 << 20

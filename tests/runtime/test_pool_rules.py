@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from local_connect.records.store import Store
 from local_connect.runtime import pools
+from local_connect.runtime.jobs import Jobs
 from local_connect.runtime.pools import Pool, Processes
 from local_connect.runtime.processes import ContentProcess, Launch, ProcessFailed
 
@@ -432,3 +434,22 @@ def test_what_does_not_run_is_not_ended(tmp_path: Path, made: list[FakeProcess])
         assert not process.alive
 
     asyncio.run(test())
+
+
+def test_a_process_that_never_started_is_forgotten_as_any_other(
+    store: Store, tmp_path: Path
+) -> None:
+    forgotten = []
+
+    async def test() -> None:
+        process = ContentProcess(
+            LAUNCH,
+            job_key="job",
+            jobs=Jobs(store),
+            socket_path=tmp_path / "socket",
+            at_end=lambda: forgotten.append("job"),
+        )
+        await process.stop()
+
+    asyncio.run(test())
+    assert forgotten == ["job"]
