@@ -381,8 +381,6 @@ def _front(gateway: Gateway, addresses: Addresses, identities: Identities) -> _M
         except ApiError as error:
             refusal = error
         except web.HTTPException as error:
-            if error.status < 400:
-                raise
             refusal = ApiError(f"{error.reason}.", status=error.status)
         except ConnectionError:
             raise
@@ -412,7 +410,7 @@ async def _give_up(request: web.Request, response: web.Response) -> web.StreamRe
     response.force_close()
     await response.prepare(request)
     await response.write_eof()
-    if request.transport:
+    if request.transport:  # pragma: no branch (the client may be gone in this moment)
         request.transport.close()
     return response
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from local_connect.config import Settings
-from local_connect.records.store import Content, Store, User
+from local_connect.records.store import Bundle, Content, Store, User
 from local_connect.report import PACKAGES, report, without_secrets
 from tests.publishing import archive_of, create, deploy, upload
 from tests.servers import LocalConnect, run
@@ -111,8 +111,12 @@ def test_no_credential_of_a_seed_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.quick
-@pytest.mark.parametrize("text", [None, "users = ["], ids=["missing", "not TOML"])
-def test_a_users_file_that_cannot_be_read_is_no_bar(tmp_path: Path, text: str | None) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [None, "users = [", "[[users]]\ncredentials = {Warehouse = 7}"],
+    ids=["missing", "not TOML", "no credential"],
+)
+def test_a_users_file_that_cannot_be_understood_is_no_bar(tmp_path: Path, text: str | None) -> None:
     users = tmp_path / "users.toml"
     if text is not None:
         users.write_text(text, "utf-8")
@@ -120,19 +124,44 @@ def test_a_users_file_that_cannot_be_read_is_no_bar(tmp_path: Path, text: str | 
     assert f"users = {users}" in said
 
 
-@pytest.mark.quick
-def test_content_without_a_bundle_is_told_with_its_own_settings(tmp_path: Path) -> None:
-    store = Store(tmp_path / "data")
-    alice = User(username="alice", user_role="publisher")
-    content = Content(name="empty", owner_guid=alice.guid, max_processes=2, read_timeout=30)
+def add(store: Store, content: Content) -> None:
+    """Let content that is alice's be in the store."""
+    alice = User(username="alice", user_role="publisher", guid=content.owner_guid)
     with store.session() as session:
         session.add(alice)
         session.flush()
         session.add(content)
+
+
+@pytest.mark.quick
+def test_content_without_a_bundle_is_told_with_its_own_settings(tmp_path: Path) -> None:
+    store = Store(tmp_path / "data")
+    add(store, Content(name="empty", owner_guid="a", max_processes=2, read_timeout=30))
     store.close()
     said = report(Settings(data=tmp_path / "data"))
     told = "Content empty (unknown, acl)\n  max_processes = 2, read_timeout = 30\n  no bundle\n"
     assert said.endswith(told)
+
+
+@pytest.mark.quick
+def test_a_bundle_that_was_never_deployed_is_told(tmp_path: Path) -> None:
+    store = Store(tmp_path / "data")
+    content = Content(name="fresh", owner_guid="a")
+    add(store, content)
+    bundle = Bundle(
+        content_guid=content.guid,
+        created_by="a",
+        size=9,
+        archive_md5="",
+        archive_sha1="",
+        manifest={},
+    )
+    with store.session() as session:
+        session.add(bundle)
+    store.close()
+    said = report(Settings(data=tmp_path / "data"))
+    told = "newest bundle 1 (not live: none is): 9 bytes, entry point None, 0 files"
+    assert told in said.splitlines()[-1]
 
 
 @pytest.mark.quick

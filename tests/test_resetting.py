@@ -1,5 +1,6 @@
 """`--seed`, a reset, and an export that is a seed again, as a test suite uses them."""
 
+import asyncio
 import signal
 import threading
 import tomllib
@@ -9,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from local_connect.config import Settings
 from local_connect.errors import LocalConnectError
+from local_connect.server import Server
 from local_connect.testing import Content, LocalConnect
 from tests.servers import PATIENCE, content_processes, eventually, output_file, run, start
 
@@ -269,6 +272,38 @@ def test_what_is_new_in_the_seed_is_deployed_and_what_fails_is_said(
         file.write_text(SEED)
     seeded.reset()
     assert settings(seeded.content("counting"))["title"] == "Counting"
+
+
+def test_what_fails_of_a_seed_is_said_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "seed.toml").write_text(
+        '[lacking]\ndirectory = "."\nintegrations = ["Nothing"]\n', "utf-8"
+    )
+    (tmp_path / "app.py").write_text(APP, "utf-8")
+    done = run(tmp_path / "data", "--seed", str(tmp_path), "--", "true")
+    # the command runs all the same
+    assert done.returncode == 0, done.stderr
+    assert "seed: 1 of it failed: lacking." in done.stderr.splitlines()
+
+
+@pytest.mark.quick
+def test_a_server_that_stops_after_a_reset_leaves_nothing_of_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test() -> None:
+        server = Server(Settings(data=tmp_path, port=0, no_requests=True))
+        await server.start()
+        assert server._resets
+        # a process that answers its last request is in there
+        monkeypatch.setattr(server._processes, "ended", asyncio.Event().wait)
+        (tmp_path / "bundles" / "1").mkdir()
+        assert await server._resets.reset() == []
+        (replaced,) = (tmp_path / "bundles").iterdir()
+        assert [path.name for path in replaced.iterdir()] == ["1"]
+        async with asyncio.timeout(10):
+            await server.stop()
+        assert list((tmp_path / "bundles").iterdir()) == []
+
+    asyncio.run(test())
 
 
 def test_an_export_is_a_seed_that_gives_the_same(

@@ -120,7 +120,7 @@ class _Connect(Collector):
                 (seconds, "process_cpu_seconds_total"),
             ):
                 value = its_own.get_sample_value(name)
-                if value is not None:
+                if value is not None:  # pragma: no branch (macOS has no /proc)
                     family.add_metric(values, value)
         yield from (running, requests, memory, seconds)
 

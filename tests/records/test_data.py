@@ -7,6 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
+from local_connect.records.store import Store
+from local_connect.server import reset
 from tests.process_app import app, ask
 from tests.publishing import archive_of, create, deploy, publish, upload
 from tests.servers import (
@@ -113,6 +117,26 @@ def test_reset(tmp_path: Path) -> None:
     with running_server(data) as server:
         assert server.get("/__api__/v1/content", user="admin").json() == []
         assert not keys & {user.api_key for user in server.users.values()}
+
+
+@pytest.mark.quick
+def test_a_reset_takes_what_is_the_servers_and_nothing_else(tmp_path: Path) -> None:
+    reset(tmp_path / "nowhere")
+    assert not (tmp_path / "nowhere").exists()
+
+    # of a server that has not come as far as to listen
+    Store(tmp_path / "data").close()
+    reset(tmp_path / "data")
+    assert list((tmp_path / "data").iterdir()) == []
+
+    # in an environment of somebody's own, whose python is no mark of a server
+    python = tmp_path / "own" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text("a program")
+    Store(tmp_path / "own").close()
+    reset(tmp_path / "own")
+    assert [path.name for path in (tmp_path / "own").iterdir()] == ["bin"]
+    assert python.read_text() == "a program"
 
 
 def test_a_command_needs_dashes(tmp_path: Path) -> None:

@@ -75,6 +75,15 @@ def test_one_server_at_a_time_has_the_directory(store: Store) -> None:
     Store(store.data).close()
 
 
+def test_a_database_that_cannot_be_opened(tmp_path: Path) -> None:
+    database = tmp_path / "local-connect.db"
+    database.mkdir()
+    for _ in range(2):
+        # the lock on the directory is given back each time
+        with pytest.raises(LocalConnectError, match=f"The database {database} cannot be used: "):
+            Store(tmp_path)
+
+
 def test_a_new_directory_is_private_and_marked_for_rsconnect(tmp_path: Path) -> None:
     Store(tmp_path / "new").close()
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700

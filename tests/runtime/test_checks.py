@@ -1,6 +1,7 @@
 """Checks of the server: what fails them, and how a run of them is watched and ended."""
 
 import asyncio
+import os
 import shutil
 import sqlite3
 import sys
@@ -146,6 +147,27 @@ def test_a_run_is_deleted_while_it_goes_on(store: Store) -> None:
 
     stopped = run(store, OWN, meanwhile=delete)
     assert stopped.status == "canceled"
+
+
+def test_what_a_deleted_run_has_started_is_ended(store: Store, tmp_path: Path) -> None:
+    silent, number = tmp_path / "python", tmp_path / "number"
+    silent.write_text(
+        f"#!/bin/sh\necho $$ > {number}.new\nmv {number}.new {number}\nexec sleep 90\n"
+    )
+    silent.chmod(0o700)
+
+    async def delete(checks: Checks, run: Run) -> None:
+        async with asyncio.timeout(10):
+            while not number.exists():
+                await asyncio.sleep(0.001)
+            # asyncio may be about to hand it over yet
+            await asyncio.sleep(0.02)
+        checks.delete(run.id)
+        await checks.stop()
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(number.read_text()), 0)
+
+    run(store, Python(OWN.version, str(silent)), meanwhile=delete)
 
 
 def test_the_newest_runs_are_kept(store: Store) -> None:

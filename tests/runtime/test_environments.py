@@ -1,6 +1,7 @@
 """Which Python a bundle gets, and which bundles share an environment."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from packaging.version import Version
 
-from local_connect.runtime import environments, requirements
+from local_connect.runtime import environments, pip_settings, requirements
 from local_connect.runtime.environments import (
     Environments,
     Python,
@@ -19,6 +20,7 @@ from local_connect.runtime.environments import (
     environment_name,
 )
 from local_connect.runtime.manifests import Manifest
+from local_connect.runtime.pip_settings import ForUv
 from local_connect.runtime.tasks import TaskFailed
 from tests.bundles import FILES, manifest_of
 
@@ -95,24 +97,56 @@ def test_which_pythons_of_this_machine_count(monkeypatch: pytest.MonkeyPatch) ->
     assert (newest, oldest) == ("3.99.1", "3.9.18")
 
 
+def test_a_search_for_pythons_ends_with_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uv, number = tmp_path / "uv", tmp_path / "number"
+    uv.write_text(f"#!/bin/sh\necho $$ > {number}.new\nmv {number}.new {number}\nexec sleep 90\n")
+    uv.chmod(0o700)
+    monkeypatch.setattr(environments, "find_uv_bin", lambda: str(uv))
+
+    async def search() -> None:
+        pythons = Pythons()
+        asking = asyncio.create_task(pythons.all())
+        async with asyncio.timeout(10):
+            while not number.exists():
+                await asyncio.sleep(0.001)
+            # asyncio may be about to hand it over yet
+            await asyncio.sleep(0.02)
+            await pythons.stop()
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(number.read_text()), 0)
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+
+    asyncio.run(search())
+
+
 def test_a_build_that_takes_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     @asynccontextmanager
     async def started(*_: str, **__: Any) -> AsyncIterator[Any]:
         # an installer that says nothing and goes on
         yield SimpleNamespace(stdout=asyncio.StreamReader())
 
-    async def log(_: str) -> None: ...
+    said = []
+
+    async def log(text: str) -> None:
+        said.append(text)
 
     async def build() -> None:
         await Environments(cache, build_seconds=0.01).ensure(manifest(), app, PYTHONS[0], log)
 
     monkeypatch.setattr(environments, "started", started)
+    # a machine where pip is told nothing
+    monkeypatch.setattr(pip_settings, "for_uv", lambda *_, **__: ForUv())
     app, cache = tmp_path / "app", tmp_path / "environments"
     for directory in (app, cache):
         directory.mkdir()
     (app / "requirements.txt").write_text("flask")
     with pytest.raises(TaskFailed, match="The environment was not built within 0 seconds"):
         asyncio.run(build())
+    (line,) = said
+    assert line.startswith("Creating environment: ")
 
 
 def name(app: Path, text: str, python: Python = PYTHONS[0], **changes: Any) -> str:

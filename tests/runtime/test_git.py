@@ -3,6 +3,8 @@
 import asyncio
 import gzip
 import io
+import os
+import shutil
 import socket
 import tarfile
 import threading
@@ -256,6 +258,22 @@ def wanting_a_password() -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def test_an_archive_that_breaks_off(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a git that does not come to its end."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "git").write_text(
+        "#!/bin/sh\n"
+        'case "$*" in *" archive "*) echo "fatal: unable to read it" >&2; echo half; exit 1; esac\n'
+        f'exec {shutil.which("git")} "$@"\n'
+    )
+    (programs / "git").chmod(0o700)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    assert refusal(tmp_path, repository) == "git: unable to read it"
 
 
 def test_a_server_that_does_not_answer(tmp_path: Path) -> None:

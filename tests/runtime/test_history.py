@@ -1,9 +1,16 @@
 """Earlier bundles, deployments and jobs: what is recorded, and what can be done with it."""
 
+import asyncio
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 
+import pytest
+from sqlalchemy import text
+
+from local_connect.records.store import Store
+from local_connect.runtime.history import History
+from local_connect.runtime.tasks import Task
 from tests.deployed import Content
 from tests.process_app import app, ask, deployments
 from tests.publishing import archive_of, create, deploy, finished, publish, upload
@@ -138,6 +145,22 @@ def test_the_oldest_deployments_are_forgotten(server: LocalConnect) -> None:
     assert deployments(content) == []
 
 
+@pytest.mark.quick
+def test_a_deployment_ends_where_that_cannot_be_recorded(
+    store: Store, guids: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    history = History(store)
+    task = Task("alice", history.end)
+    history.begin(task, content_guid=guids[0], bundle_id=1, kind="deploy", activate=True)
+    with store.session() as session:
+        session.execute(text("DROP TABLE deployments"))
+    asyncio.run(task.finish())
+    assert task.finished
+    assert (history.running, history.ended) == ({}, {("deploy", True): 1})
+    said = f"The record of task {task.id} could not be completed: no such table: deployments\n"
+    assert capsys.readouterr().err == said
+
+
 def jobs(content: Content, *, of_builds: bool = False) -> list[dict[str, object]]:
     """Those of the content's processes, or those of its builds, newest first."""
     found: list[dict[str, object]] = content.server.get(f"{content.api}/jobs").json()
@@ -167,18 +190,22 @@ def test_jobs_and_their_logs(server: LocalConnect) -> None:
 
 
 def test_a_log_is_bounded(server: LocalConnect) -> None:
-    content = publish(server, app("one"))
-    for number in range(30):
-        answer = server.get(f"{content.path}?say={number}{'x' * 50_000}", user=None)
-        assert answer.status_code == 200
+    content = publish(server, app("one") + "\nprint('x' * (3 << 20) + '\\nand on', flush=True)\n")
     (job,) = jobs(content)
     path = f"{content.api}/jobs/{job['key']}"
 
     def last() -> str:
         return str(server.get(f"{path}/log").json()["entries"][-1]["data"])
 
+    # a line that is too long to be kept does not end the log
+    assert eventually(lambda: last() == "and on")
+    for number in range(30):
+        answer = server.get(f"{content.path}?say={number}{'x' * 50_000}", user=None)
+        assert answer.status_code == 200
     assert eventually(lambda: last().startswith("29x"))
     assert (server.data / "jobs" / f"{job['key']}.log").stat().st_size <= 1 << 20
+    # a report of this server takes minutes over words as long as these
+    assert server.request("DELETE", content.api).status_code == 204
 
 
 def test_a_job_is_killed(server: LocalConnect) -> None:

@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from local_connect.records.store import Content, Store
 from local_connect.runtime import hits as module
@@ -122,3 +123,18 @@ def test_hits_of_deleted_content_are_nobodys(store: Store, guids: tuple[str, str
     with store.session() as session:
         session.delete(session.query(Content).filter_by(guid=guids[0]).one())
     assert [hit.content_guid for hit in hits.find()] == [guids[1]]
+
+
+def test_a_database_that_takes_no_hits_is_said_and_stops_nothing(
+    store: Store, guids: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    hits = Hits(store)
+    with store.session() as session:
+        session.execute(text("ALTER TABLE hits RENAME TO away"))
+    hits.add(guids[0], 1, None, "/lost", {})
+    hits.write()
+    assert capsys.readouterr().err == "1 hits could not be recorded: no such table: hits\n"
+    with store.session() as session:
+        session.execute(text("ALTER TABLE away RENAME TO hits"))
+    hits.add(guids[0], 1, None, "/kept", {})
+    assert paths(hits) == ["/kept"]

@@ -6,10 +6,14 @@ The pool's own rules, over processes that do nothing and a clock that the test s
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from local_connect.runtime.pools import Pool
+from local_connect.records.store import Store
+from local_connect.runtime import pools
+from local_connect.runtime.jobs import Jobs
+from local_connect.runtime.pools import Pool, Processes
 from local_connect.runtime.processes import ContentProcess, Launch, ProcessFailed
 
 pytestmark = pytest.mark.quick
@@ -33,16 +37,20 @@ LAUNCH = Launch(
     read_timeout=30,
 )
 
+FAILED = ProcessFailed("The app did not start.", [])
+
 
 class FakeProcess(ContentProcess):
     """A process that starts as the test says, and does nothing."""
 
-    def __init__(self, launch: Launch, *, started: float, fails: bool) -> None:
+    def __init__(
+        self, launch: Launch, *, started: float = 0, failure: Exception | None = None
+    ) -> None:
         # only what a pool looks at
         self.launch = launch
         self.requests = 0
         self.started = started
-        self.fails = fails
+        self.failure = failure
         self.running = False
         self.idle = False
         #: set by a test that wants to see the pool while it starts
@@ -58,9 +66,15 @@ class FakeProcess(ContentProcess):
 
     async def start(self) -> None:
         await self.may_start.wait()
-        if self.fails:
-            raise ProcessFailed("The app did not start.", [])
+        if self.failure:
+            raise self.failure
         self.running = True
+
+    async def drain(self, seconds: float) -> None:
+        pass
+
+    async def stop(self) -> None:
+        self.running = False
 
 
 class Site:
@@ -72,12 +86,15 @@ class Site:
         self.made: list[FakeProcess] = []
         self.ended: list[ContentProcess] = []
         self.launch = LAUNCH
-        self.fails = False
+        #: of what is made from now on
+        self.failure: Exception | None = None
         self.slow = False
+        #: what happens while the pool sleeps
+        self.meanwhile: Callable[[], Awaitable[object]] = settle
         self.pool = Pool(self._make, self.ended.append, clock=lambda: self.now, sleep=self._sleep)
 
     def _make(self) -> FakeProcess:
-        process = FakeProcess(self.launch, started=self.now, fails=self.fails)
+        process = FakeProcess(self.launch, started=self.now, failure=self.failure)
         if self.slow:
             process.may_start.clear()
         self.made.append(process)
@@ -86,6 +103,7 @@ class Site:
     async def _sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.now += seconds
+        await self.meanwhile()
 
     async def start(self, count: int) -> list[FakeProcess]:
         """So many processes, each started because the ones before it are busy."""
@@ -284,7 +302,7 @@ def test_a_long_life_makes_up_for_earlier_failures() -> None:
 
 def test_a_failed_start_is_told_again_until_its_pause_is_over() -> None:
     async def rule(site: Site) -> None:
-        site.fails = True
+        site.failure = FAILED
         for made, pause in ((1, 1), (2, 2), (3, 4)):
             with pytest.raises(ProcessFailed):
                 await site.pool.start(retry=False)
@@ -302,14 +320,48 @@ def test_a_failed_start_is_told_again_until_its_pause_is_over() -> None:
 
 def test_a_deployment_does_not_wait_for_the_pause() -> None:
     async def rule(site: Site) -> None:
-        site.fails = True
+        site.failure = FAILED
         with pytest.raises(ProcessFailed):
             await site.pool.start(retry=False)
-        site.fails = False
+        site.failure = None
         assert await site.pool.start(retry=True) is site.made[1]
         assert site.pool.state == "live"
 
     hold(rule)
+
+
+def test_who_waits_for_the_pause_gets_what_was_started_meanwhile() -> None:
+    async def rule(site: Site) -> None:
+        for _ in range(2):
+            process = await site.pool.start(retry=False)
+            assert isinstance(process, FakeProcess)
+            site.now += 1
+            site.end_by_itself(process)
+
+        async def deploy() -> None:
+            site.meanwhile = settle
+            await site.pool.start(retry=True)
+
+        site.meanwhile = deploy
+        assert await site.pool.start(retry=False) is site.made[2]
+        assert (len(site.made), site.slept) == (3, [2])
+
+    hold(rule)
+
+
+def test_what_keeps_a_process_from_being_begun_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    async def rule(site: Site) -> None:
+        site.failure = OSError("Too many open files")
+        with pytest.raises(OSError, match="Too many open files"):
+            await site.pool.start(retry=False)
+        # it is nothing that the app has done, so the next visitor need not wait
+        assert site.pool.state == "idle"
+        site.failure = None
+        assert await site.pool.start(retry=False) is site.made[1]
+        assert site.slept == []
+
+    hold(rule)
+    assert capsys.readouterr().err == "A process could not be started: Too many open files\n"
 
 
 def test_a_closed_pool_ends_what_it_has_and_what_is_still_starting() -> None:
@@ -326,3 +378,78 @@ def test_a_closed_pool_ends_what_it_has_and_what_is_still_starting() -> None:
         assert site.ended == [first, site.made[1]]
 
     hold(rule)
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[FakeProcess]:
+    """The processes that the pools of all content make, oldest first."""
+    made: list[FakeProcess] = []
+
+    def make(launch: Launch, *, job_key: str, **_: Any) -> FakeProcess:
+        process = FakeProcess(launch)
+        process.job_key = job_key
+        # only the first starts by itself
+        if made:
+            process.may_start.clear()
+        made.append(process)
+        return process
+
+    monkeypatch.setattr(pools, "ContentProcess", make)
+    monkeypatch.setattr(pools, "_MOMENT", 0)
+    return made
+
+
+def launch() -> Launch:
+    return LAUNCH
+
+
+def test_new_settings_for_a_bundle_that_is_taken_out_of_use_meanwhile(
+    tmp_path: Path, made: list[FakeProcess]
+) -> None:
+    async def test() -> None:
+        jobs: Any = None
+        processes = Processes(jobs=jobs, sockets=tmp_path)
+        await processes.get(1, launch)
+        replacing = asyncio.create_task(processes.replace(1, launch, 1))
+        await settle()
+        processes.retire(1)
+        made[1].may_start.set()
+        await replacing
+        assert processes.state(1) == "idle"
+        await processes.ended()
+        assert [process.alive for process in made] == [False, False]
+
+    asyncio.run(test())
+
+
+def test_what_does_not_run_is_not_ended(tmp_path: Path, made: list[FakeProcess]) -> None:
+    async def test() -> None:
+        jobs: Any = None
+        processes = Processes(jobs=jobs, sockets=tmp_path)
+        process = await processes.get(1, launch)
+        processes.end_idle(2)
+        await processes.kill("of another job")
+        assert processes.alive() == made == [process]
+        await processes.kill(process.job_key)
+        assert not process.alive
+
+    asyncio.run(test())
+
+
+def test_a_process_that_never_started_is_forgotten_as_any_other(
+    store: Store, tmp_path: Path
+) -> None:
+    forgotten = []
+
+    async def test() -> None:
+        process = ContentProcess(
+            LAUNCH,
+            job_key="job",
+            jobs=Jobs(store),
+            socket_path=tmp_path / "socket",
+            at_end=lambda: forgotten.append("job"),
+        )
+        await process.stop()
+
+    asyncio.run(test())
+    assert forgotten == ["job"]

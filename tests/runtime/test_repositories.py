@@ -1,19 +1,22 @@
 """When the commits of a repository are deployed, by a git and deployments that only pretend."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from local_connect.config import Limits
 from local_connect.errors import ApiError, BadGateway, Conflict
 from local_connect.records.store import Content, Repository, Store, User
 from local_connect.runtime.deploys import Deploys, Source
-from local_connect.runtime.git import Git
-from local_connect.runtime.repositories import Repositories
+from local_connect.runtime.git import Fetched, Git, Place
+from local_connect.runtime.repositories import Repositories, place_of
 from local_connect.runtime.tasks import Task, Tasks
+from tests.publishing import archive_of
 
 pytestmark = pytest.mark.quick
 
@@ -28,6 +31,10 @@ class Pretended:
         self.locked = False
         self.is_full = False
         self.looks = 0
+        #: what is fetched, in whole archives
+        self.archive = archive_of({"app.py": b""})
+        #: what happens while a repository is asked
+        self.meanwhile: Callable[[], None] = lambda: None
         #: those that go on, and who started them
         self.started: list[tuple[Source, str]] = []
 
@@ -40,7 +47,19 @@ class Pretended:
             raise OSError("No space left on device")
         if self.unread:
             raise BadGateway(self.unread)
+        self.meanwhile()
         return self.commit
+
+    @asynccontextmanager
+    async def fetch(self, _place: Place) -> AsyncIterator[Fetched]:
+        if self.unread:
+            raise BadGateway(self.unread)
+
+        async def archive() -> AsyncIterator[bytes]:
+            self.meanwhile()
+            yield self.archive
+
+        yield Fetched(self.commit, archive())
 
     def check_unlocked(self, _content_guid: str) -> None:
         if self.locked:
@@ -97,6 +116,18 @@ class World:
     def look(self) -> bool:
         """Whether a deployment starts when bob wants to know what is new."""
         return asyncio.run(self.repositories.look("bob", self.repository)) is not None
+
+    def make_bundle(self, place: Place | None = None) -> str:
+        """Make a bundle of the content's own place, or of another; why it failed, if it did."""
+
+        async def making() -> str:
+            of = place or place_of(self.repository)
+            _, task = self.repositories.make_bundle("bob", self.content.guid, of)
+            while not task.finished:
+                await task.wait(len(task.output), 5)
+            return task.error
+
+        return asyncio.run(making())
 
     def poll(self, *, restarted: bool = True, poll_seconds: int = 60) -> bool:
         """Whether a deployment starts in a round of looks, which is due where the server starts."""
@@ -232,3 +263,52 @@ def test_what_the_end_of_the_server_cuts_short_is_done_at_the_next_start(world: 
     world.pretended.end("The server stopped before the work was done.")
     assert (world.repository.last_known_commit, world.repository.last_error) == ("", "")
     assert world.poll()
+
+
+def test_a_place_that_is_changed_during_the_look(world: World) -> None:
+    world.pretended.meanwhile = lambda: world.put(branch="trunk")
+    assert not world.look()
+    world.pretended.meanwhile = lambda: world.repositories.delete(world.content.guid)
+    assert not world.look()
+    assert world.pretended.started == []
+
+
+def test_what_a_bundle_of_the_same_place_tells_of_the_repository(world: World) -> None:
+    def known() -> tuple[str, str]:
+        return world.repository.last_known_commit, world.repository.last_error
+
+    world.pretended.unread = "There is no network."
+    assert world.make_bundle() == "There is no network."
+    assert known() == ("", "There is no network.")
+    world.pretended.unread = ""
+    assert world.make_bundle() == ""
+    assert known() == ("1" * 40, "")
+    world.pretended.commit, world.pretended.archive = "2" * 40, b"no archive"
+    error = world.make_bundle()
+    assert error.startswith("The bundle is not a whole gzipped tar archive")
+    assert known() == ("2" * 40, error)
+    # of another place it tells nothing
+    world.pretended.archive = archive_of({"app.py": b""})
+    assert world.make_bundle(Place("/apis", "trunk", ".")) == ""
+    assert known() == ("2" * 40, error)
+
+
+def test_content_that_is_deleted_while_its_bundle_comes(world: World) -> None:
+    def delete() -> None:
+        with world.store.session() as session:
+            session.delete(session.get_one(Content, world.content.id))
+
+    world.pretended.meanwhile = delete
+    assert world.make_bundle() == "The content was deleted meanwhile."
+    assert list(world.store.bundles.iterdir()) == []
+
+
+def test_a_deployment_whose_end_cannot_be_recorded(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert world.look()
+    with world.store.session() as session:
+        session.execute(text("DROP TABLE repositories"))
+    world.pretended.end()
+    said = "How /apis was deployed could not be recorded: no such table: repositories\n"
+    assert capsys.readouterr().err == said

@@ -56,3 +56,15 @@ def test_work_that_fails_as_nobody_foresaw(caplog: pytest.LogCaptureFixture) -> 
     # asyncio tells what nobody has asked for
     assert "work" in caplog.text
     assert "ZeroDivisionError: by nothing" in caplog.text
+
+
+def test_a_task_that_has_ended_is_not_cancelled() -> None:
+    async def test() -> None:
+        tasks = Tasks()
+        task = tasks.start("alice", no_work, at_start=nothing, at_end=nothing)
+        await asyncio.gather(*tasks._running.values())
+        tasks.cancel(task.id, "It took too long.")
+        assert (task.finished, task.code, task.error) == (True, 0, "")
+        assert "It took too long." not in task.stopped
+
+    asyncio.run(test())

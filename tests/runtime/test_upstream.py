@@ -17,6 +17,7 @@ from local_connect.runtime.upstream import (
     BrokenOff,
     Connection,
     NotHttp,
+    NotTaken,
     Unreachable,
     Upstream,
 )
@@ -846,6 +847,17 @@ class TestPool:
 
         # not within a time that the test itself lets pass
         asyncio.run(test())
+
+    def test_a_process_that_does_not_take_a_connection_in_time(self, tmp_path: Path) -> None:
+        async def test() -> None:
+            async with Listening(tmp_path / "socket") as process:
+                process.client = Upstream(tmp_path / "socket", connection_timeout=1e-9)
+                with pytest.raises(NotTaken):
+                    await process.asked()
+                await until(lambda: process.connections == 1 and not process.open)
+                assert process.requests == []
+
+        run(test())
 
     def test_a_process_that_does_not_listen(self, tmp_path: Path) -> None:
         client = Upstream(tmp_path / "nobody", connection_timeout=1)
