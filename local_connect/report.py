@@ -46,13 +46,14 @@ _Row = Mapping[str, Any]
 _PATTERNS = (
     (re.compile(r"(?i)(authorization: *(?:\w+ +)?)\S+"), r"\1<secret>"),
     (
-        re.compile(r"(?i)((?:password|passwd|secret|token|api_?key)\w*['\"]?\s*[=:]\s*)\S+"),
+        re.compile(r"(?i)((?:password|passwd|secret|token|api_?key)\w{0,40}['\"]?\s*[=:]\s*)\S+"),
         r"\1<secret>",
     ),
     # keys, and tokens of visitors and of content, as this server makes them; not all are kept
     (re.compile(r"(?<![\w-])(?:[0-9a-f]{32}|[\w-]{43})(?![\w-])"), "<key>"),
-    (re.compile(r"(\w+://)[^/\s@]+@"), r"\1<secret>@"),
-    (re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)+"), "<e-mail>"),
+    # looked for where a word begins only, as a log may have words of megabytes
+    (re.compile(r"(?<!\w)(\w+://)[^/\s@]+@"), r"\1<secret>@"),
+    (re.compile(r"(?<![\w.+@-])[\w.+@-]+@[\w-]+(\.[\w-]+)+"), "<e-mail>"),
 )
 
 

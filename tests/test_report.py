@@ -91,6 +91,7 @@ def test_without_data_it_says_where_to_look(tmp_path: Path) -> None:
         ("DB_TOKEN: abc", "DB_TOKEN: <secret>"),
         (f"as {KEY}, by {TOKEN}", "as <key>, by <key>"),
         ("ask jose@example.com", "ask <e-mail>"),
+        ("a@b.c+jose@example.com,me+you@example.com", "<e-mail>,<e-mail>"),
         (f"{Path.home()}/app.py and {Path.home()}", "~/app.py and ~"),
         ("part and whole part", "<a> and <b>"),
         ("a keyboard, the tokens of it", "a keyboard, the tokens of it"),
@@ -98,6 +99,14 @@ def test_without_data_it_says_where_to_look(tmp_path: Path) -> None:
 )
 def test_what_looks_like_a_secret_is_taken_out(text: str, left: str) -> None:
     assert without_secrets(text, {"part": "a", "whole part": "b"}) == left
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("word", ["x", "x.", "token", "x+", "a@"])
+def test_a_word_of_megabytes_is_looked_through(word: str) -> None:
+    """In moments; it would be hours where each of its letters were looked from to its end."""
+    text = word * (1_000_000 // len(word))
+    assert without_secrets(f"{text} jose@example.com", {}) == f"{text} <e-mail>"
 
 
 @pytest.mark.quick

@@ -204,8 +204,6 @@ def test_a_log_is_bounded(server: LocalConnect) -> None:
         assert answer.status_code == 200
     assert eventually(lambda: last().startswith("29x"))
     assert (server.data / "jobs" / f"{job['key']}.log").stat().st_size <= 1 << 20
-    # a report of this server takes minutes over words as long as these
-    assert server.request("DELETE", content.api).status_code == 204
 
 
 def test_a_job_is_killed(server: LocalConnect) -> None:
