@@ -237,12 +237,10 @@ class Deploys:
             for bundle in self._built():
                 if bundle.py_version == py_version:
                     self._processes.retire(bundle.id)
-            names = {
-                bundle.environment or ""
-                for bundle in self._built()
-                if bundle.py_version != py_version
-            }
-            await self._environments.clean(names)
+            built = self._built()
+            names = {bundle.environment or "" for bundle in built}
+            gone = {bundle.environment or "" for bundle in built if bundle.py_version == py_version}
+            await self._environments.clean((names | self._snapshot.environments()) - gone)
             await task.log(f"Deleted the environments for Python {py_version}")
 
         return self._tasks.start(user_guid, delete, at_start=lambda _: None, at_end=lambda _: None)

@@ -378,7 +378,8 @@ async def _list_pythons() -> list[dict[str, str]]:
     try:
         output, _ = await listing.communicate()
     except asyncio.CancelledError:
-        listing.kill()
+        with suppress(ProcessLookupError):
+            listing.kill()
         await listing.wait()
         raise
     entries: list[dict[str, str]] = json.loads(output) if listing.returncode == 0 else []

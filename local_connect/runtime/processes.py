@@ -43,7 +43,7 @@ _DYING = 0.5
 #: seconds that a process may take to say what it is at
 _ANSWER = 2.0
 
-#: bytes of one line that a process prints; a longer one is dropped
+#: bytes of one line that a process prints; of a longer one only the end is kept
 _LINE_BYTES = 1 << 20
 
 #: what a service of a Linux system has, as Connect is one (inferred)
@@ -154,65 +154,85 @@ class ContentProcess:
 
     async def start(self) -> None:
         """Return once the app listens; raise `ProcessFailed` if it ends or takes too long."""
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        self._lifeline = ours
-        output, printed = await self._open_output()
-        server, packages = "wsgi.py", _WSGI_PACKAGES
-        if self.launch.is_asgi:
-            server, packages = "asgi.py", _ASGI_PACKAGES
-        if self.launch.debug_port:
-            packages = [*packages, "debugpy"]
-        with theirs, printed:
-            self._process = await asyncio.create_subprocess_exec(
-                str(self.launch.python),
-                content_process.__file__,
-                *("--entrypoint", self.launch.entrypoint),
-                *("--socket", str(self.socket_path)),
-                *("--lifeline", str(theirs.fileno())),
-                *("--app-mode", self.launch.app_mode),
-                *("--packages", json.dumps(_locate(packages))),
-                *("--server", str(Path(content_process.__file__).with_name(server))),
-                *("--threads", str(self.launch.threads)),
-                *("--debug-port", str(self.launch.debug_port)),
-                cwd=self.launch.app,
-                env=self.launch.environment,
-                pass_fds=(theirs.fileno(),),
-                start_new_session=True,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=printed,
-                stderr=asyncio.subprocess.STDOUT,
-            )
+        seconds = self.launch.init_timeout
+        try:
+            process, lifeline = await self._spawn()
+            try:
+                async with asyncio.timeout(seconds):
+                    if await asyncio.get_running_loop().sock_recv(lifeline, 16):
+                        return
+            except TimeoutError:
+                failed: type[ProcessFailed] = ProcessTooSlow
+                message = f"The app was not ready within {seconds:g} seconds (its init_timeout)."
+                gist = await self._ask_what_it_is_at(lifeline)
+            else:
+                failed, gist = ProcessFailed, ""
+                status = await process.wait()
+                message = f"The app did not start: its process ended with status {status}."
+        except BaseException:
+            await self.stop()
+            raise
+        await self.stop()
+        # with what it printed last
+        raise failed(message, list(self.output), reason=gist)
+
+    async def _spawn(self) -> tuple[asyncio.subprocess.Process, socket.socket]:
+        """Let the process begin; it, and our end of its lifeline.
+
+        Raises `ProcessFailed` where the system does not let it.
+        """
+        try:
+            ours, theirs = socket.socketpair()
+            ours.setblocking(False)
+            self._lifeline = ours
+            with theirs:
+                output, printed = await self._open_output()
+                with printed:
+                    self._process = process = await self._execute(theirs, printed)
+        except OSError as error:
+            raise ProcessFailed(
+                "The app did not start: the system did not let its process begin.",
+                [],
+                reason=f"{error}.",
+            ) from error
         job_log = self._jobs.begin(
             self.job_key,
             content_guid=self.launch.content_guid,
             bundle_id=self.launch.bundle_id,
             app_mode=self.launch.app_mode,
-            pid=self._process.pid,
+            pid=process.pid,
         )
         self._reader = asyncio.create_task(self._read_output(output, job_log))
-        try:
-            async with asyncio.timeout(self.launch.init_timeout):
-                ready = await asyncio.get_running_loop().sock_recv(ours, 16)
-        except TimeoutError:
-            gist = await self._ask_what_it_is_at(ours)
-            await self.stop()
-            raise ProcessTooSlow(
-                f"The app was not ready within {self.launch.init_timeout:g} seconds "
-                "(its init_timeout).",
-                list(self.output),
-                reason=gist,
-            ) from None
-        except BaseException:
-            await self.stop()
-            raise
-        if not ready:
-            status = await self._process.wait()
-            await self.stop()
-            raise ProcessFailed(
-                f"The app did not start: its process ended with status {status}.",
-                list(self.output),
-            )
+        return process, ours
+
+    async def _execute(
+        self, lifeline: socket.socket, printed: IO[bytes]
+    ) -> asyncio.subprocess.Process:
+        """Start the program, with its end of the lifeline, and of the pipe for what it prints."""
+        server, packages = "wsgi.py", _WSGI_PACKAGES
+        if self.launch.is_asgi:
+            server, packages = "asgi.py", _ASGI_PACKAGES
+        if self.launch.debug_port:
+            packages = [*packages, "debugpy"]
+        return await asyncio.create_subprocess_exec(
+            str(self.launch.python),
+            content_process.__file__,
+            *("--entrypoint", self.launch.entrypoint),
+            *("--socket", str(self.socket_path)),
+            *("--lifeline", str(lifeline.fileno())),
+            *("--app-mode", self.launch.app_mode),
+            *("--packages", json.dumps(_locate(packages))),
+            *("--server", str(Path(content_process.__file__).with_name(server))),
+            *("--threads", str(self.launch.threads)),
+            *("--debug-port", str(self.launch.debug_port)),
+            cwd=self.launch.app,
+            env=self.launch.environment,
+            pass_fds=(lifeline.fileno(),),
+            start_new_session=True,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=printed,
+            stderr=asyncio.subprocess.STDOUT,
+        )
 
     async def _ask_what_it_is_at(self, lifeline: socket.socket) -> str:
         """Let a process that does not come up print where the app is, and say it in a sentence."""
@@ -309,7 +329,7 @@ class ContentProcess:
             try:
                 raw = await output.readline()
             except ValueError:
-                # a line longer than the reader's limit: what was read of it is dropped
+                # it is longer, and what was read of it is dropped
                 continue
             if not raw:
                 return

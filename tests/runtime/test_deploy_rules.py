@@ -97,6 +97,24 @@ def test_the_environments_of_one_python_are_removed(
     assert [path.name for path in store.environments.iterdir()] == ["for 3.13.1"]
 
 
+def test_what_only_a_reset_needs_stays(store: Store, deploys: Deploys, build: Build) -> None:
+    """When the environments of another Python are removed."""
+    of_the_seed = build("3.13.1")
+    store.bundle_directory(of_the_seed).mkdir()
+    store.archive(of_the_seed).touch()
+    Snapshot(store).take("seed")
+    with store.session() as session:
+        session.query(Content).update({"bundle_id": None})
+        session.query(Bundle).delete()
+    build("3.9.1")
+
+    async def delete() -> None:
+        await deploys.delete_cache("alice", "3.9.1").wait(1, 5)
+
+    asyncio.run(delete())
+    assert [path.name for path in store.environments.iterdir()] == ["for 3.13.1"]
+
+
 def test_a_bundle_asks_for_no_packages_where_its_environment_is_not_managed(
     store: Store, deploys: Deploys, guids: tuple[str, str], build: Build
 ) -> None:

@@ -5,6 +5,7 @@ The pool's own rules, over processes that do nothing and a clock that the test s
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -450,6 +451,30 @@ def test_a_process_that_never_started_is_forgotten_as_any_other(
             at_end=lambda: forgotten.append("job"),
         )
         await process.stop()
+
+    asyncio.run(test())
+    assert forgotten == ["job"]
+
+
+def test_a_process_that_the_system_does_not_start_is_forgotten_too(
+    store: Store, tmp_path: Path
+) -> None:
+    forgotten = []
+    gone = tmp_path / "bin" / "python"
+
+    async def test() -> None:
+        process = ContentProcess(
+            replace(LAUNCH, app=tmp_path, python=gone),
+            job_key="job",
+            jobs=Jobs(store),
+            socket_path=tmp_path / "socket",
+            at_end=lambda: forgotten.append("job"),
+        )
+        with pytest.raises(ProcessFailed) as failed:
+            await process.start()
+        # visitors are told no path
+        assert str(failed.value).endswith("the system did not let its process begin.")
+        assert f"No such file or directory: '{gone}'." in failed.value.explained
 
     asyncio.run(test())
     assert forgotten == ["job"]
