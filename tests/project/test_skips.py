@@ -10,6 +10,7 @@ DECIDED_IN_EACH_RUN = {
     "tests/examples/celery/test_machines.py": "networks of their own",
     "tests/examples/react/test_pooler.py": "PgBouncer on the machine",
     "tests/examples/react/conftest.py": "Node.js on the machine",
+    "tests/content/test_mounts.py": "whether a Python is too new for releases of 2023",
     "tests/conftest.py": "a browser on the machine, and the services of the examples",
     "tests/project/test_commands.py": "curl on the machine",
     "tests/project/test_pictures.py": "fontconfig on the machine",

@@ -2,8 +2,8 @@
 
 import json
 import os
-import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,9 +105,17 @@ def migrate(database: Database) -> None:
 
 
 @pytest.fixture
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Server]:
+def anyones() -> Iterator[Path]:
+    """A directory that all may enter, as PostgreSQL runs as somebody else where this is root."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
+        Path(directory).chmod(0o755)
+        yield Path(directory)
+
+
+@pytest.fixture
+def server(anyones: Path) -> Iterator[postgres.Server]:
     """A PostgreSQL of the test's own, to stop and to start."""
-    directory = Path(tmp_path_factory.mktemp("postgres"))
+    directory = anyones / "postgres"
+    directory.mkdir()
     with postgres.Server(directory) as server:
         yield server
-    shutil.rmtree(directory, ignore_errors=True)

@@ -77,8 +77,8 @@ def test_one_that_cannot_be_started_says_why(
         raise AssertionError
 
 
-def test_one_that_cannot_have_its_socket_says_why(tmp_path: Path) -> None:
-    directory = tmp_path / ("deep" * 30)
+def test_one_that_cannot_have_its_socket_says_why(anyones: Path) -> None:
+    directory = anyones / ("deep" * 30)
     directory.mkdir()
     server = postgres.Server(directory, lasting=False)
     with (
