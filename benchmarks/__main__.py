@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -74,6 +75,8 @@ def main() -> None:
     scale = SMOKE if arguments.smoke else FULL
     # with it, each process would compile all that it reads, which is no part of what is measured
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    # so that whoever ends it ends what it has started
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     busy = os.getloadavg()[0]
     begun = time.monotonic()
     found: list[Family] = []

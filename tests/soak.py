@@ -13,6 +13,7 @@ Exits 1 if anything failed.
 import argparse
 import asyncio
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -42,6 +43,8 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=time.time_ns())
     arguments = parser.parse_args()
+    # so that whoever ends it ends what it has started
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     print(f"seed {arguments.seed}")
     chance = random.Random(arguments.seed)  # noqa: S311 (nothing secret)
     failures = Counter[str]()
@@ -185,4 +188,7 @@ class Progress:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
