@@ -325,7 +325,7 @@ class Gateway:
                 raise ApiError("The app does not accept this WebSocket.", status=refused) from error
             except aiohttp.ClientConnectorError:  # pragma: no cover (a race of a moment)
                 raise
-            except aiohttp.ClientError as error:
+            except aiohttp.ClientError as error:  # pragma: no cover (a race with the case above)
                 await process.ends()
                 raise ApiError("The app ended without an answer.", status=502) from error
             visitor = web.WebSocketResponse(

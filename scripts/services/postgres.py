@@ -155,7 +155,7 @@ def unprivileged(directory: Path) -> list[str]:  # pragma: no cover (depends on 
     return nobody
 
 
-def _works(command: Sequence[str]) -> bool:
+def _works(command: Sequence[str]) -> bool:  # pragma: no cover (depends on who runs it)
     """Whether the command is there and ends well."""
     if not shutil.which(command[0]):
         return False

@@ -43,8 +43,8 @@ def item(content: Content) -> Item:
     )
 
 
-def recorded(method: str = "GET") -> Recording:
-    sent = CIMultiDict({"Host": "connect.example.com"})
+def recorded(method: str = "GET", **headers: str) -> Recording:
+    sent = CIMultiDict({"Host": "connect.example.com", **headers})
     return Recorder().begin("guid", "/content/guid/", method, "/content/guid/x", sent)
 
 
@@ -123,14 +123,20 @@ def test_a_request_is_news_when_it_comes_and_when_it_ends() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "sent"), [(b"caf\xe9", "--data-binary @body"), (b"cafe", "--data-raw cafe")]
+    ("content_type", "body", "sent"),
+    [
+        ("", b"caf\xe9", "--header Content-Type: --data-binary @body"),
+        ("", b"cafe", "--header Content-Type: --data-raw cafe"),
+        ("text/plain", b"cafe", "--header 'Content-Type: text/plain' --data-raw cafe"),
+    ],
 )
-def test_a_body_that_is_not_text_is_a_file_of_curls(body: bytes, sent: str) -> None:
+def test_a_body_is_sent_by_curl_as_it_came(content_type: str, body: bytes, sent: str) -> None:
+    """From a file where it is no text, and as of no type where it was of none."""
     app = web.Application()
     secrets = SimpleNamespace(secrets=list)
     app[INSPECTOR] = Inspector(Recorder(), cast(Any, secrets), cast(Any, secrets))
     app[SERVICES] = cast(Any, SimpleNamespace(addresses=Addresses("localhost", None)))
-    recording = recorded("POST")
+    recording = recorded("POST", **({"Content-Type": content_type} if content_type else {}))
     recording.keep_body(body)
     request = make_mocked_request("GET", "/", headers={"Host": "localhost"}, app=app)
     command, _ = requests._curl(request, recording)
