@@ -5,6 +5,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -393,7 +394,8 @@ def changes() -> st.SearchStrategy[Callable[[dict[str, Any]], Any]]:
     def putting(places: list[tuple[tuple[str, ...], Any]]) -> Callable[[dict[str, Any]], Any]:
         def change(document: dict[str, Any]) -> Any:
             for place, value in places:
-                _put(document, place, value)
+                # of its own, as the next may be put into it
+                _put(document, place, deepcopy(value))
             return document
 
         return change
