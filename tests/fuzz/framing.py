@@ -10,7 +10,11 @@ from dataclasses import dataclass
 # more than one space may be read as one (RFC 9112, 3)
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) +([\x21-\x7e]+) +HTTP/(\d)\.(\d)")
 _HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*")
-_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(;[\t\x20-\x7e\x80-\xff]*)?")
+#: its extensions without the white space that a recipient may refuse (RFC 9112, 7.1.1)
+_CHUNK = re.compile(
+    rb"""([0-9A-Fa-f]{1,15})(?:;(?!$)[!#$%&'*+.^_`|~0-9A-Za-z-]*"""
+    rb"""(?:=(?:[!#$%&'*+.^_`|~0-9A-Za-z-]*|"(?:\\.|[\t\x20!\x23-\x5b\x5d-\x7e\x80-\xff])*"))?)*"""
+)
 
 
 class Malformed(Exception):
