@@ -203,7 +203,7 @@ def main(
         sys.exit(asyncio.run(_serve(settings, command, watched)))
     except LocalConnectError as error:
         raise click.ClickException(str(error)) from None
-    except OperationalError as error:  # pragma: no cover (no room for the measurement either)
+    except OperationalError as error:  # pragma: no cover (coverage.py has no room there either)
         raise click.ClickException(
             f"The database in {settings.data} takes nothing: {error.orig}. Make room for it, "
             "or name another directory with --data."

@@ -109,8 +109,11 @@ def deploy(
 
     examples = list(examples)
     with Progress(examples) as progress, ThreadPoolExecutor(AT_A_TIME) as clients:
-        # where it is interrupted, map() cancels what has not begun
-        addresses = dict(zip(examples, clients.map(work, examples), strict=True))
+        try:
+            addresses = dict(zip(examples, clients.map(work, examples), strict=True))
+        except BaseException:
+            clients.shutdown(wait=False, cancel_futures=True)
+            raise
     there = {example: address for example, address in addresses.items() if address is not None}
     if failed:
         raise Refused(f"{len(failed)} of {len(there) + len(failed)} are not deployed.")

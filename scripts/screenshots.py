@@ -256,5 +256,5 @@ def take(
         return packed.getvalue()
 
 
-if __name__ == "__main__":  # pragma: no cover (make screenshots runs it)
+if __name__ == "__main__":
     main()

@@ -124,5 +124,5 @@ def compare(outcomes: Mapping[str, str], not_run: Mapping[str, str]) -> Iterator
             yield f"{check} is not in VIP any more: it can go from {LIST.name}."
 
 
-if __name__ == "__main__":  # pragma: no cover (make vip runs it)
+if __name__ == "__main__":
     main()

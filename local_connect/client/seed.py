@@ -205,10 +205,8 @@ class _Reader:
     def _owner(self, people: Mapping[str, Identity]) -> str:
         owner = self._table.get("owner")
         if owner is None:
-            for role in (
-                "publisher",
-                "administrator",
-            ):  # pragma: no branch (one is there)
+            # of the latter there is always one
+            for role in ("publisher", "administrator"):  # pragma: no branch (see above)
                 for name in sorted(people):
                     if people[name].user_role == role:
                         return name

@@ -266,7 +266,7 @@ class LocalConnect:
         process.stdin.close()
         try:
             process.wait(_PATIENCE)
-        except subprocess.TimeoutExpired:  # pragma: no cover (it hangs)
+        except subprocess.TimeoutExpired:  # pragma: no cover (a server that hangs)
             process.kill()
             process.wait()
         process.stdout.close()

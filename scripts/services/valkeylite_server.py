@@ -24,5 +24,5 @@ def main() -> None:
         signal.pause()
 
 
-if __name__ == "__main__":  # pragma: no branch (nothing imports it)
+if __name__ == "__main__":
     main()

@@ -250,11 +250,8 @@ def test_only_what_has_changed_is_deployed(
     with pytest.raises(StopAsyncIteration):
         asyncio.run(watching)
     said = capsys.readouterr().err
-    assert [said.count(words) for words in ("deploying", "deployed in", "NOT DEPLOYED")] == [
-        2,
-        1,
-        1,
-    ]
+    outcomes = ("deploying", "deployed in", "NOT DEPLOYED")
+    assert [said.count(words) for words in outcomes] == [2, 1, 1]
     assert [*failures.values()] == ["no such package"]
 
 
